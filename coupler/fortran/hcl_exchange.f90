@@ -1,0 +1,244 @@
+! SPDX-License-Identifier: MIT
+!> Exchanges under way: which slot, which message, what is due. Packing is in hcl_move.inc.
+module hcl_exchange
+  use, intrinsic :: iso_fortran_env, only: int64
+  use mpi_f08, only: MPI_INTEGER8, MPI_Irecv, MPI_Isend
+  use hcl_error, only: hcl_error_type, raise, text
+  use hcl_protocol, only: direction_in, direction_out, direction_static, header_length, no_date, &
+    tag_data
+  use hcl_state, only: coupler, exchange_type, field_type, slot_type, who
+  use hcl_wait, only: wait_request
+  implicit none (type, external)
+  private
+  public :: begin_put, end_put, begin_get, end_get, post_receives, check_call, slot_of
+
+contains
+
+  !> Is `field` known, declared for `direction`, and is the array the one it was declared with?
+  subroutine check_call(call_name, field, directions, extent, error)
+    character(*), intent(in) :: call_name
+    integer, intent(in) :: field
+    integer, intent(in) :: directions(:)
+    integer, intent(in) :: extent(3)   !< of the model's array: x, y, level
+    type(hcl_error_type), allocatable, intent(out) :: error
+    integer :: expected(3)
+
+    if (.not. coupler%started) then
+      call raise(who()//': '//call_name//' before hcl_start', error)
+    else if (field < 1 .or. field > size(coupler%fields)) then
+      call raise(who()//': '//call_name//': got field id '//text(field)// &
+        ', expected one that hcl_define_field returned', error)
+    else if (all(coupler%fields(field)%direction /= directions)) then
+      call raise(who()//': '//call_name//': field '//trim(coupler%fields(field)%name)// &
+        ' is declared for the other direction', error)
+    end if
+    if (allocated(error)) return
+    expected = declared_extent(coupler%fields(field))
+    if (any(extent /= expected)) call raise(who()//': '//call_name//': field '// &
+      trim(coupler%fields(field)%name)//': got '//shape_text(extent)//' values, expected '// &
+      shape_text(expected)//'; does the array include the model''s halo?', error)
+  end subroutine check_call
+
+  pure function declared_extent(field) result(extent)
+    type(field_type), intent(in) :: field
+    integer :: extent(3)
+
+    associate (grid => coupler%grids(field%grid))
+      extent = [grid%box(2) - grid%box(1) + 1 + 2*grid%halo, &
+                grid%box(4) - grid%box(3) + 1 + 2*grid%halo, field%levels]
+    end associate
+  end function declared_extent
+
+  pure function shape_text(extent) result(string)
+    integer, intent(in) :: extent(3)
+    character(:), allocatable :: string
+    character(48) :: buffer
+
+    write (buffer, '(i0," x ",i0," x ",i0)') extent
+    string = trim(buffer)
+  end function shape_text
+
+  pure integer function slot_of(exchange)
+    type(exchange_type), intent(in) :: exchange
+    integer(int64) :: slots
+
+    slots = exchange%lag + 2
+    if (exchange%direction == direction_static) slots = 1
+    slot_of = int(mod(exchange%count, slots)) + 1
+  end function slot_of
+
+  pure logical function is_due(exchange, date)
+    type(exchange_type), intent(in) :: exchange
+    integer(int64), intent(in) :: date
+
+    if (exchange%direction == direction_static) then
+      is_due = exchange%count == 0
+    else
+      is_due = modulo(date, exchange%period) == 0
+    end if
+  end function is_due
+
+  !> Where in `exchange` is `field`, if it carries it and is due at `date`? Else 0.
+  !> Opens the exchange with the first field of a date.
+  subroutine open_exchange(call_name, exchange, field, date, place, error)
+    character(*), intent(in) :: call_name
+    type(exchange_type), intent(inout) :: exchange
+    integer, intent(in) :: field
+    integer(int64), intent(in) :: date
+    integer, intent(out) :: place
+    type(hcl_error_type), allocatable, intent(out) :: error
+
+    place = findloc(exchange%fields, field, dim=1)
+    if (place == 0) return
+    if (.not. is_due(exchange, date)) then
+      place = 0
+      return
+    end if
+    if (exchange%date == no_date) exchange%date = date
+    if (exchange%date /= date .and. exchange%direction /= direction_static) then
+      call raise(who()//': '//call_name//' of '//name_of(field)//' at date '//text(date)// &
+        ', but the exchange of date '//text(exchange%date)//' still lacks '// &
+        name_of(exchange%fields(findloc(exchange%done, .false., dim=1))), error)
+    else if (exchange%done(place)) then
+      call raise(who()//': '//call_name//' of '//name_of(field)//' twice at date '//text(date), error)
+    end if
+  end subroutine open_exchange
+
+  pure function name_of(field) result(name)
+    integer, intent(in) :: field
+    character(:), allocatable :: name
+
+    name = trim(coupler%fields(field)%name)
+  end function name_of
+
+  !> Before packing: `place` of the field in the exchange, 0 if nothing is to be sent. Waits until
+  !> the slot is free, which it is unless a worker is lag + 2 exchanges behind.
+  subroutine begin_put(exchange, field, date, place, error)
+    type(exchange_type), intent(inout) :: exchange
+    integer, intent(in) :: field
+    integer(int64), intent(in) :: date
+    integer, intent(out) :: place
+    type(hcl_error_type), allocatable, intent(out) :: error
+    integer :: p
+
+    place = 0
+    if (exchange%direction == direction_in) return
+    call open_exchange('hcl_put', exchange, field, date, place, error)
+    if (allocated(error) .or. place == 0 .or. any(exchange%done)) return
+    do p = 1, size(exchange%peers)
+      call wait_request(exchange%peers(p)%slots(slot_of(exchange))%request, &
+        'worker rank '//text(exchange%peers(p)%rank)//' of the job to take '//name_of(field), error)
+      if (allocated(error)) return
+    end do
+  end subroutine begin_put
+
+  !> After packing field number `place`: the last field of an exchange sends its messages.
+  subroutine end_put(exchange, place)
+    type(exchange_type), intent(inout) :: exchange
+    integer, intent(in) :: place
+    integer :: p
+
+    exchange%done(place) = .true.
+    if (.not. all(exchange%done)) return
+    do p = 1, size(exchange%peers)
+      associate (peer => exchange%peers(p), slot => exchange%peers(p)%slots(slot_of(exchange)))
+        slot%words(:header_length) = [int(exchange%number, int64), exchange%date, exchange%count, &
+          peer%values*exchange%wire]
+        call MPI_Isend(slot%words, size(slot%words), MPI_INTEGER8, peer%rank, &
+          tag_data + exchange%number, coupler%world, slot%request)
+      end associate
+    end do
+    call close_exchange(exchange)
+  end subroutine end_put
+
+  subroutine close_exchange(exchange)
+    type(exchange_type), intent(inout) :: exchange
+
+    exchange%count = exchange%count + 1
+    exchange%date = no_date
+    exchange%done = .false.
+  end subroutine close_exchange
+
+  !> Before unpacking: `place` of the field, 0 if nothing is due. Waits for every worker's message.
+  subroutine begin_get(exchange, field, date, place, error)
+    type(exchange_type), intent(inout) :: exchange
+    integer, intent(in) :: field
+    integer(int64), intent(in) :: date
+    integer, intent(out) :: place
+    type(hcl_error_type), allocatable, intent(out) :: error
+    integer :: p
+
+    place = 0
+    if (exchange%direction /= direction_in) return
+    call open_exchange('hcl_get', exchange, field, date, place, error)
+    if (allocated(error) .or. place == 0 .or. any(exchange%done)) return
+    do p = 1, size(exchange%peers)
+      associate (peer => exchange%peers(p), slot => exchange%peers(p)%slots(slot_of(exchange)))
+        call wait_request(slot%request, name_of(field)//' of date '//text(date)// &
+          ' from worker rank '//text(peer%rank)//' of the job', error)
+        if (allocated(error)) return
+        call check_header(exchange, slot, peer%rank, error)
+        if (allocated(error)) return
+      end associate
+    end do
+  end subroutine begin_get
+
+  subroutine check_header(exchange, slot, rank, error)
+    type(exchange_type), intent(in) :: exchange
+    type(slot_type), intent(in) :: slot
+    integer, intent(in) :: rank
+    type(hcl_error_type), allocatable, intent(out) :: error
+    integer(int64) :: expected(3)
+
+    expected = [int(exchange%number, int64), exchange%date - exchange%lag*exchange%period, &
+      exchange%count]
+    if (any(slot%words(:3) /= expected)) call raise(who()//': message of worker rank '// &
+      text(rank)//': got exchange, date, sequence '//triple(slot%words(:3))//', expected '// &
+      triple(expected)//'; do both sides start at the same date?', error)
+  end subroutine check_header
+
+  pure function triple(words) result(string)
+    integer(int64), intent(in) :: words(3)
+    character(:), allocatable :: string
+
+    string = text(words(1))//', '//text(words(2))//', '//text(words(3))
+  end function triple
+
+  !> After unpacking field number `place`: the last one frees the slot for the next message.
+  subroutine end_get(exchange, place)
+    type(exchange_type), intent(inout) :: exchange
+    integer, intent(in) :: place
+    integer :: p
+
+    exchange%done(place) = .true.
+    if (.not. all(exchange%done)) return
+    do p = 1, size(exchange%peers)
+      call post_receive(exchange, p, slot_of(exchange))
+    end do
+    call close_exchange(exchange)
+  end subroutine end_get
+
+  !> Receives are posted before their messages can come, in the order of their sequence.
+  subroutine post_receives()
+    integer :: e, p, s
+
+    do e = 1, size(coupler%exchanges)
+      if (coupler%exchanges(e)%direction /= direction_in) cycle
+      do p = 1, size(coupler%exchanges(e)%peers)
+        do s = 1, size(coupler%exchanges(e)%peers(p)%slots)
+          call post_receive(coupler%exchanges(e), p, s)
+        end do
+      end do
+    end do
+  end subroutine post_receives
+
+  subroutine post_receive(exchange, peer, slot)
+    type(exchange_type), intent(inout) :: exchange
+    integer, intent(in) :: peer, slot
+
+    associate (from => exchange%peers(peer)%rank, words => exchange%peers(peer)%slots(slot)%words)
+      call MPI_Irecv(words, size(words), MPI_INTEGER8, from, tag_data + exchange%number, &
+        coupler%world, exchange%peers(peer)%slots(slot)%request)
+    end associate
+  end subroutine post_receive
+end module hcl_exchange

@@ -1,0 +1,95 @@
+! SPDX-License-Identifier: MIT
+!> What the client knows: the job, what the model declared, and the lists it was told to execute.
+!> A model has one coupler, so this is one module variable, as a legacy caller expects.
+module hcl_state
+  use, intrinsic :: iso_fortran_env, only: int64, real64
+  use mpi_f08, only: MPI_Comm, MPI_Request, MPI_REQUEST_NULL
+  use hcl_protocol, only: name_length, no_date
+  implicit none (type, external)
+  private
+  public :: grid_type, field_type, patch_type, route_type, slot_type, peer_type
+  public :: exchange_type, coupler_type, coupler, who
+
+  !> A decomposed grid of the model: this rank's box, and the halo that its arrays carry
+  type :: grid_type
+    character(name_length) :: name = ''
+    integer :: nx = 0, ny = 0
+    integer :: box(4) = 0         !< i_first, i_last, j_first, j_last, global, counted from 1
+    integer :: halo = 0           !< cells on each side of the box in the model's arrays
+    integer :: periodic(2) = -1   !< 1 yes, 0 no, -1 not said
+  end type grid_type
+
+  type :: field_type
+    character(name_length) :: name = ''
+    integer :: grid = 0
+    integer :: direction = 0
+    integer :: levels = 1
+    integer :: use_count = 0      !< exchanges that carry it
+  end type field_type
+
+  !> A rectangle of a message: ni x nj values, i fastest, from (or into) cell (i, j) of the box,
+  !> both counted from 1 without the model's halo, in steps of 0 (one cell repeated) or 1
+  type :: patch_type
+    integer :: ni, nj, i, j, step_i, step_j
+  end type patch_type
+
+  type :: route_type
+    type(patch_type), allocatable :: patches(:)
+    integer(int64) :: offset = 0  !< values before this field in the message
+  end type route_type
+
+  !> A message under way. The buffer is counted in 8-byte words, which lets a message have 16 GB.
+  type :: slot_type
+    integer(int64), pointer, contiguous :: words(:) => null()
+    type(MPI_Request) :: request = MPI_REQUEST_NULL
+  end type slot_type
+
+  type :: peer_type
+    integer :: rank = -1          !< in the coupling communicator
+    integer(int64) :: values = 0
+    type(route_type), allocatable :: routes(:)   !< one a field of the exchange
+    type(slot_type), allocatable :: slots(:)
+  end type peer_type
+
+  !> Fields that travel together
+  type :: exchange_type
+    integer :: number = 0         !< as the workers number it
+    integer :: direction = 0
+    integer(int64) :: period = 0  !< [s]
+    integer :: lag = 0
+    integer :: wire = 8           !< bytes of a value
+    integer, allocatable :: fields(:)
+    type(peer_type), allocatable :: peers(:)
+    integer(int64) :: count = 0   !< exchanges completed
+    integer(int64) :: date = no_date   !< of the exchange under way
+    logical, allocatable :: done(:)    !< which fields of it have been put or got
+  end type exchange_type
+
+  type :: coupler_type
+    logical :: initialized = .false., started = .false., owns_mpi = .false.
+    character(name_length) :: name = ''
+    type(MPI_Comm) :: world       !< every component of the job
+    type(MPI_Comm) :: local       !< the model's own
+    integer :: rank = 0, ranks = 0            !< in `local`
+    integer, allocatable :: leaders(:)        !< first rank of each worker component, in `world`
+    integer, allocatable :: workers(:)        !< every worker rank, in `world`
+    real(real64) :: time_limit = 120.0_real64 !< longest wait [s]
+    type(grid_type), allocatable :: grids(:)
+    type(field_type), allocatable :: fields(:)
+    type(exchange_type), allocatable :: exchanges(:)
+    real(real64) :: started_at = 0, seconds_packing = 0, seconds_waiting = 0, seconds_unpacking = 0
+  end type coupler_type
+
+  type(coupler_type), target :: coupler
+
+contains
+
+  !> `ocean rank 2`, the beginning of every message
+  function who()
+    character(:), allocatable :: who
+    character(12) :: number
+
+    write (number, '(i0)') coupler%rank
+    who = trim(coupler%name)//' rank '//trim(number)
+  end function who
+end module hcl_state

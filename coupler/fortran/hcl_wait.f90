@@ -1,0 +1,118 @@
+! SPDX-License-Identifier: MIT
+!> Waiting that ends: polls briefly, then sleeps; sees a partner's failure; has a limit.
+module hcl_wait
+  use, intrinsic :: iso_c_binding, only: c_int
+  use, intrinsic :: iso_fortran_env, only: int64, real64
+  use mpi_f08, only: MPI_Comm, MPI_Message, MPI_Request, MPI_Status, MPI_ANY_SOURCE, &
+    MPI_CHARACTER, MPI_STATUS_IGNORE, MPI_Get_count, MPI_Improbe, MPI_Iprobe, MPI_Recv, MPI_Test, &
+    MPI_Wtime
+  use hcl_error, only: hcl_error_type, raise
+  use hcl_protocol, only: tag_failure
+  use hcl_state, only: coupler, who
+  implicit none (type, external)
+  private
+  public :: wait_request, wait_message
+
+  !> One wait: since when, and how long the next pause is
+  type :: patience_type
+    real(real64) :: since = 0
+    integer :: pause = 0   !< [us]
+  end type patience_type
+
+  !> Endless spinning doubles a step with more ranks than cores, sleeping at once makes a small
+  !> exchange several times slower: so poll this long, then sleep in growing pauses.
+  real(real64), parameter :: polling = 5e-4_real64   !< [s]
+  integer, parameter :: first_pause = 20, longest_pause = 1000   !< [us]
+
+  interface
+    integer(c_int) function c_usleep(microseconds) bind(c, name='usleep')
+      import :: c_int
+      implicit none (type, external)
+      integer(c_int), value :: microseconds
+    end function c_usleep
+    integer(c_int) function c_yield() bind(c, name='sched_yield')
+      import :: c_int
+      implicit none (type, external)
+    end function c_yield
+  end interface
+
+contains
+
+  !> Returns when `request` is complete. `what` says for whom or what, for the error.
+  subroutine wait_request(request, what, error)
+    type(MPI_Request), intent(inout) :: request
+    character(*), intent(in) :: what
+    type(hcl_error_type), allocatable, intent(out) :: error
+    type(patience_type) :: patience
+    logical :: complete
+
+    patience%since = MPI_Wtime()
+    do
+      call MPI_Test(request, complete, MPI_STATUS_IGNORE)
+      if (complete) return
+      call be_patient(patience, what, error)
+      if (allocated(error)) return
+    end do
+  end subroutine wait_request
+
+  !> Returns when a message with `tag` from `source` has come: the message, its rank and status.
+  subroutine wait_message(source, tag, what, message, status, error)
+    integer, intent(in) :: source, tag
+    character(*), intent(in) :: what
+    type(MPI_Message), intent(out) :: message
+    type(MPI_Status), intent(out) :: status
+    type(hcl_error_type), allocatable, intent(out) :: error
+    type(patience_type) :: patience
+    logical :: found
+
+    patience%since = MPI_Wtime()
+    do
+      call MPI_Improbe(source, tag, coupler%world, found, message, status)
+      if (found) return
+      call be_patient(patience, what, error)
+      if (allocated(error)) return
+    end do
+  end subroutine wait_message
+
+  subroutine be_patient(patience, what, error)
+    type(patience_type), intent(inout) :: patience
+    character(*), intent(in) :: what
+    type(hcl_error_type), allocatable, intent(out) :: error
+    real(real64) :: waited
+    integer(c_int) :: ignored
+    character(16) :: limit
+
+    waited = MPI_Wtime() - patience%since
+    if (waited < polling) then
+      ignored = c_yield()
+      return
+    end if
+    call see_failure(error)
+    if (allocated(error)) return
+    if (waited > coupler%time_limit) then
+      write (limit, '(f0.1)') coupler%time_limit
+      call raise(who()//': waited '//trim(limit)//' s for '//what// &
+        '; is the other side alive, and slower than run.time_limit allows?', error)
+      return
+    end if
+    patience%pause = min(max(2*patience%pause, first_pause), longest_pause)
+    ignored = c_usleep(int(patience%pause, c_int))
+  end subroutine be_patient
+
+  !> A partner that fails tells every rank of the job in a message of its own.
+  subroutine see_failure(error)
+    type(hcl_error_type), allocatable, intent(out) :: error
+    type(MPI_Status) :: status
+    logical :: found
+    integer :: length
+    character(:), allocatable :: message
+
+    call MPI_Iprobe(MPI_ANY_SOURCE, tag_failure, coupler%world, found, status)
+    if (.not. found) return
+    call MPI_Get_count(status, MPI_CHARACTER, length)
+    allocate (character(length) :: message)
+    call MPI_Recv(message, length, MPI_CHARACTER, status%MPI_SOURCE, tag_failure, coupler%world, &
+      MPI_STATUS_IGNORE)
+    call raise(who()//': told by '//message, error)
+  end subroutine see_failure
+end module hcl_wait

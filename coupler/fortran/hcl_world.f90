@@ -1,0 +1,127 @@
+! SPDX-License-Identifier: MIT
+!> Who is in the job: components found by name, never by their place on the command line.
+module hcl_world
+  use, intrinsic :: iso_fortran_env, only: real64
+  use mpi_f08, only: MPI_Comm, MPI_Request, MPI_CHARACTER, MPI_COMM_WORLD, MPI_Comm_dup, &
+    MPI_Comm_rank, MPI_Comm_size, MPI_Comm_split, MPI_Iallgather, MPI_Init, MPI_Initialized
+  use hcl_error, only: hcl_error_type, raise, text
+  use hcl_protocol, only: digest_length, kind_length, name_length, protocol_magic, record_length
+  use hcl_state, only: coupler
+  use hcl_wait, only: wait_request
+  implicit none (type, external)
+  private
+  public :: hcl_init
+
+contains
+
+  !> Joins the coupled job as component `name` and returns the communicator that the model uses
+  !> instead of MPI_COMM_WORLD. Collective over `world` (default MPI_COMM_WORLD): every component
+  !> of the spec calls it, models here and workers in Python. Starts MPI if the model has not.
+  subroutine hcl_init(name, local, world, error)
+    character(*), intent(in) :: name
+    type(MPI_Comm), intent(out) :: local
+    type(MPI_Comm), intent(in), optional :: world
+    type(hcl_error_type), allocatable, intent(out), optional :: error
+    type(hcl_error_type), allocatable :: problem
+    type(MPI_Comm) :: all_ranks
+    logical :: running
+    character(record_length), allocatable :: records(:)
+
+    call MPI_Initialized(running)
+    if (.not. running) call MPI_Init()
+    all_ranks = MPI_COMM_WORLD
+    if (present(world)) all_ranks = world
+    coupler%owns_mpi = .not. running
+    coupler%name = name
+    call set_time_limit()
+    call MPI_Comm_dup(all_ranks, coupler%world)
+    call gather_records(name, records, problem)
+    if (.not. allocated(problem)) call find_components(name, records, problem)
+    if (allocated(problem)) then
+      call raise(problem%message, error)
+      return
+    end if
+    coupler%initialized = .true.
+    local = coupler%local
+  end subroutine hcl_init
+
+  !> HALOCLINE_TIME_LIMIT bounds the waits until the spec's own limit is known.
+  subroutine set_time_limit()
+    character(32) :: value
+    real(real64) :: limit
+    integer :: status, length
+
+    call get_environment_variable('HALOCLINE_TIME_LIMIT', value, length, status)
+    if (status /= 0 .or. length == 0) return
+    read (value, *, iostat=status) limit
+    if (status == 0) coupler%time_limit = limit
+  end subroutine set_time_limit
+
+  subroutine gather_records(name, records, error)
+    character(*), intent(in) :: name
+    character(record_length), allocatable, intent(out) :: records(:)
+    type(hcl_error_type), allocatable, intent(out) :: error
+    character(record_length), asynchronous :: record
+    character(kind_length) :: kind_of_component
+    character(name_length) :: padded_name
+    character(digest_length) :: digest
+    type(MPI_Request) :: request
+    integer :: ranks
+
+    kind_of_component = 'model'
+    padded_name = name
+    digest = ''
+    record = protocol_magic//kind_of_component//padded_name//digest
+    call MPI_Comm_size(coupler%world, ranks)
+    allocate (records(ranks))
+    call MPI_Comm_rank(coupler%world, coupler%rank)
+    call MPI_Iallgather(record, record_length, MPI_CHARACTER, records, record_length, &
+      MPI_CHARACTER, coupler%world, request)
+    call wait_request(request, 'the other components of the job to start', error)
+  end subroutine gather_records
+
+  subroutine find_components(name, records, error)
+    character(*), intent(in) :: name
+    character(record_length), intent(in) :: records(:)
+    type(hcl_error_type), allocatable, intent(out) :: error
+    integer :: rank, first
+    integer, allocatable :: leaders(:), workers(:)
+
+    first = 0
+    allocate (leaders(0), workers(0))
+    do rank = size(records), 1, -1
+      if (records(rank)(:len(protocol_magic)) /= protocol_magic) then
+        call raise('rank '//text(rank - 1)//' of the job speaks protocol '// &
+          records(rank)(:len(protocol_magic))//', expected '//protocol_magic// &
+          '; install the same version of halocline on both sides', error)
+        return
+      end if
+      if (name_of(records(rank)) == name) first = rank - 1
+      if (kind_of(records(rank)) == 'worker') workers = [rank - 1, workers]
+    end do
+    do rank = 1, size(records)
+      if (kind_of(records(rank)) /= 'worker') cycle
+      if (any(name_of(records(:rank - 1)) == name_of(records(rank)))) cycle
+      leaders = [leaders, rank - 1]
+    end do
+    call MPI_Comm_split(coupler%world, first, 0, coupler%local)
+    call MPI_Comm_rank(coupler%local, coupler%rank)
+    call MPI_Comm_size(coupler%local, coupler%ranks)
+    coupler%leaders = leaders
+    coupler%workers = workers
+  end subroutine find_components
+
+  elemental function kind_of(record) result(kind_of_component)
+    character(record_length), intent(in) :: record
+    character(kind_length) :: kind_of_component
+
+    kind_of_component = record(len(protocol_magic) + 1:)
+  end function kind_of
+
+  elemental function name_of(record) result(name)
+    character(record_length), intent(in) :: record
+    character(name_length) :: name
+
+    name = record(len(protocol_magic) + kind_length + 1:)
+  end function name_of
+end module hcl_world

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: MIT
+"""The start of a coupled job, on the worker's side: compare, plan, tell each model rank."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from mpi4py import MPI
+
+from coupler.agreement import disagreements
+from coupler.decomposition import Box, Decomposition, decompose
+from coupler.protocol import (
+    IN,
+    OUT,
+    STATIC,
+    TAG_CONFIG,
+    TAG_COUNTS,
+    TAG_DECLARE,
+    TAG_NAMES,
+    TAG_PLAN,
+    Declaration,
+    encode_plan,
+)
+from coupler.router import Message, route_from_worker, route_to_worker
+from coupler.spec import CouplingSpec, ExchangeSpec, FieldSpec
+from coupler.world import CouplingError, Members, World, require_members
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One stream of messages between this worker rank and the model's ranks."""
+
+    exchange: ExchangeSpec
+    number: int  # in message tags and headers
+    direction: int  # seen from the model
+    lag: int  # of the stream's answers: both sides hold lag + 2 messages
+    fields: tuple[FieldSpec, ...]
+    box: Box  # this rank's, without halo
+    messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What the handshake leaves behind."""
+
+    declaration: Declaration
+    model: Members
+    channels: tuple[Channel, ...]
+
+
+def shake_hands(world: World, spec: CouplingSpec) -> Agreement:
+    """Receive the model's declarations, compare them with the spec, plan, send the plans.
+
+    Raises CouplingError with every disagreement. Collective over the worker component.
+    """
+    model_name = partner_of(spec, world.name)
+    model = require_members(world, model_name, "model")
+    declaration = _receive_declaration(world, model_name, model)
+    found = disagreements(spec, world.name, declaration)
+    if found:
+        raise CouplingError("\n  ".join(["the model and the spec disagree:", *found]))
+    channels = tuple(_plan(world, spec, declaration))
+    _send_config(world, spec, declaration, channels, model)
+    _send_plans(world, channels, model)
+    world.time_limit = spec.time_limit
+    return Agreement(declaration, model, channels)
+
+
+def partner_of(spec: CouplingSpec, worker: str) -> str:
+    """The model that `worker` exchanges with."""
+    return spec.incoming(worker)[0].source
+
+
+def worker_decomposition(spec: CouplingSpec, exchange: ExchangeSpec, ranks: int) -> Decomposition:
+    """The boxes of the exchange's worker; the same for every exchange on the same grid."""
+    worker = exchange.target if spec.component(exchange.target).is_worker else exchange.source
+    shape = spec.component(worker).decomposition
+    if shape is not None and shape[0] * shape[1] != ranks:
+        raise CouplingError(
+            f"{spec.component(worker).place}: decomposition is {shape[0]} x {shape[1]}, but "
+            f"{worker} runs on {ranks} ranks; leave it out, or make them agree"
+        )
+    return decompose(worker, exchange.grid.nx, exchange.grid.ny, ranks, shape)
+
+
+def _receive_declaration(world: World, name: str, model: Members) -> Declaration:
+    words, names = np.empty(0, np.int64), b""
+    if world.rank == 0:
+        what = f"{name} to call hcl_start"
+        words = world.receive_words(model.ranks[0], TAG_DECLARE, what)
+        names = world.receive_bytes(model.ranks[0], TAG_NAMES, what)
+    words, names = world.local.bcast((words, names))
+    return Declaration.decode(name, words, names)
+
+
+def _plan(world: World, spec: CouplingSpec, declaration: Declaration) -> list[Channel]:
+    channels = []
+    mine = (*spec.incoming(world.name), *spec.outgoing(world.name))
+    deepest = max((exchange.lag for exchange in mine), default=0)
+    for exchange in mine:
+        box = worker_decomposition(spec, exchange, int(world.local.size)).box(world.rank)
+        model, number = declaration.grids[exchange.grid.name], 2 * spec.index(exchange)
+        if exchange.source == world.name:
+            messages = route_from_worker(exchange.fields, exchange.grid, model, box)
+            fields = exchange.fields
+            channels.append(Channel(exchange, number, IN, exchange.lag, fields, box, messages))
+            continue
+        for fields, direction in ((exchange.fields, OUT), (exchange.static, STATIC)):
+            if fields:
+                messages = route_to_worker(fields, exchange.grid, model, box, exchange.halo)
+                offset = 1 if direction == STATIC else 0
+                channels.append(
+                    Channel(exchange, number + offset, direction, deepest, fields, box, messages)
+                )
+    return channels
+
+
+def _send_config(
+    world: World,
+    spec: CouplingSpec,
+    declaration: Declaration,
+    channels: tuple[Channel, ...],
+    model: Members,
+) -> None:
+    """To the model's leader: the exchanges, and how many plans each of its ranks shall expect."""
+    told = np.zeros(len(model.ranks), np.int64)
+    told[_partners(channels)] = 1
+    totals = np.zeros_like(told)
+    world.local.Reduce(told, totals, MPI.SUM)
+    if world.rank != 0:
+        return
+    words = [int(spec.time_limit * 1000)]
+    for c in channels:
+        wire = np.dtype(c.exchange.wire).itemsize
+        indices = [declaration.fields[field.name].index for field in c.fields]
+        words += [c.number, c.direction, c.exchange.period, c.lag, wire, len(indices), *indices]
+    world.comm.Send(np.array(words, np.int64), model.ranks[0], TAG_CONFIG)
+    world.comm.Send(totals, model.ranks[0], TAG_COUNTS)
+
+
+def _partners(channels: tuple[Channel, ...]) -> list[int]:
+    return sorted({message.partner for c in channels for message in c.messages})
+
+
+def _send_plans(world: World, channels: tuple[Channel, ...], model: Members) -> None:
+    for partner in _partners(channels):
+        words: list[int] = []
+        for c in channels:
+            for message in c.messages:
+                if message.partner == partner:
+                    words += encode_plan(c.number, message, to_worker=c.direction != IN)
+        world.comm.Send(np.array(words, np.int64), model.ranks[partner], TAG_PLAN)

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: MIT
+"""What both sides of a coupled job must agree on. The Fortran half is hcl_protocol.f90."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coupler.decomposition import Decomposition
+from coupler.router import Message
+
+MAGIC = "HALOCL01"
+NAME_LENGTH = 64
+KIND_LENGTH = 8
+DIGEST_LENGTH = 64
+RECORD_LENGTH = len(MAGIC) + KIND_LENGTH + NAME_LENGTH + DIGEST_LENGTH
+
+TAG_DECLARE = 1  # model leader -> worker leader: integers
+TAG_NAMES = 2  # model leader -> worker leader: names
+TAG_CONFIG = 3  # worker leader -> model leader
+TAG_COUNTS = 4  # worker leader -> model leader: plans for each rank
+TAG_PLAN = 5  # worker rank -> model rank
+TAG_CONTROL = 6  # model leader -> every worker rank
+TAG_REPLY = 7  # worker leader -> model leader
+TAG_FAILURE = 8  # anyone -> anyone: text
+TAG_DATA = 1000  # plus the exchange's number
+
+CONTROL_RESTART = 1
+CONTROL_END = 2
+
+OUT, IN, STATIC = 1, 2, 3  # direction of a field or exchange, seen from the model
+
+HEADER_WORDS = 4  # exchange, date, sequence, bytes behind the header
+
+Words = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What each rank of the job says of itself at start."""
+
+    kind: str  # "model" or "worker"
+    name: str
+    digest: str  # of the spec; a model reads none and leaves it blank
+
+    def encode(self) -> bytes:
+        text = MAGIC + self.kind.ljust(KIND_LENGTH) + self.name.ljust(NAME_LENGTH)
+        return (text + self.digest.ljust(DIGEST_LENGTH)).encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> Record:
+        """Raises ValueError when the rank speaks another protocol."""
+        text = data.decode("latin-1")
+        if not text.startswith(MAGIC):
+            raise ValueError(f"speaks protocol {text[: len(MAGIC)]!r}, expected {MAGIC!r}")
+        at = len(MAGIC)
+        kind = text[at : at + KIND_LENGTH].strip()
+        at += KIND_LENGTH
+        return cls(kind, text[at : at + NAME_LENGTH].strip(), text[at + NAME_LENGTH :].strip())
+
+
+@dataclass(frozen=True)
+class DeclaredField:
+    grid: str
+    direction: int
+    levels: int
+    index: int  # from 1, in the order of declaration
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What a model component declared: its grids with every rank's box, its fields, its start."""
+
+    component: str
+    start_date: int  # [s]
+    restart_file: str  # "" for none
+    grids: dict[str, Decomposition]
+    periodic: dict[str, tuple[int, int]]  # x, y: 1 yes, 0 no, -1 not said
+    fields: dict[str, DeclaredField]
+
+    @classmethod
+    def decode(cls, component: str, words: Words, names: bytes) -> Declaration:
+        text = names.decode("latin-1")
+        date, ranks, n_grids, n_fields = (int(word) for word in words[:4])
+        labels = [
+            text[NAME_LENGTH * i : NAME_LENGTH * (i + 1)].strip() for i in range(n_grids + n_fields)
+        ]
+        sizes = words[4 : 4 + 4 * n_grids].reshape(n_grids, 4)
+        at = 4 + 4 * n_grids
+        declared = words[at : at + 3 * n_fields].reshape(n_fields, 3)
+        boxes = words[at + 3 * n_fields :].reshape(ranks, n_grids, 4)
+        grids, periodic = {}, {}
+        for g, (nx, ny, periodic_x, periodic_y) in enumerate(sizes.tolist()):
+            edges = boxes[:, g, :].T.copy()
+            edges[[0, 2]] -= 1  # first..last from 1 -> half-open from 0
+            grids[labels[g]] = Decomposition(component, nx, ny, edges)
+            periodic[labels[g]] = (periodic_x, periodic_y)
+        fields = {
+            labels[n_grids + f]: DeclaredField(labels[grid - 1], direction, levels, f + 1)
+            for f, (grid, direction, levels) in enumerate(declared.tolist())
+        }
+        restart_file = text[NAME_LENGTH * (n_grids + n_fields) :].strip()
+        return cls(component, date, restart_file, grids, periodic, fields)
+
+
+def encode_plan(number: int, message: Message, to_worker: bool) -> list[int]:
+    """One exchange with one model rank, as the client reads it: the model's side of each patch."""
+    words = [number]
+    for route in message.routes:
+        words.append(len(route.patches))
+        for p in route.patches:
+            if to_worker:
+                words += [p.nx, p.ny, p.source_x, p.source_y, p.step_x, p.step_y]
+            else:
+                words += [p.nx, p.ny, p.target_x, p.target_y, 1, 1]
+    return words
+
+
+@dataclass(frozen=True)
+class Control:
+    """A command of the model: its `counts` say how many exchanges come before it."""
+
+    kind: int
+    date: int
+    counts: dict[int, int]
+    profile: dict[str, float]  # slowest rank's seconds: total, packing, waiting, unpacking
+    file: str
+
+    @classmethod
+    def decode(cls, words: Words) -> Control:
+        n = int(words[2])
+        counts = {int(k): int(c) for k, c in words[3 : 3 + 2 * n].reshape(n, 2)}
+        at = 3 + 2 * n
+        names = ("total", "packing", "waiting", "unpacking")
+        profile = {k: w / 1e9 for k, w in zip(names, words[at : at + 4].tolist(), strict=True)}
+        length = int(words[at + 4])
+        file = words[at + 5 :].tobytes()[:length].decode()
+        return cls(int(words[0]), int(words[1]), counts, profile, file)

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""The coupler's restart: answers that a lag has not yet delivered, global, in one NetCDF file.
+
+Written from any number of worker ranks, read by any number: no decomposition is in the file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import netCDF4
+import numpy as np
+from numpy.typing import NDArray
+
+from coupler.decomposition import Box
+from coupler.handshake import Channel
+from coupler.world import CouplingError, World
+
+Array = NDArray[np.floating]
+Pending = Sequence[dict[str, Array]]  # oldest first; each field (level, y, x), this rank's cells
+
+
+def restart_path(file: str, component: str) -> Path:
+    """`x_restart.nc` -> `x_restart.closure.nc`: every worker component has its own."""
+    path = Path(file)
+    return path.with_name(f"{path.stem}.{component}.nc")
+
+
+def _variables(channel: Channel) -> Iterator[tuple[str, str]]:
+    for field in channel.fields:
+        yield field.name, f"{channel.exchange.source}_to_{channel.exchange.target}_{field.name}"
+
+
+def write_restart(
+    world: World, file: str, date: int, pending: Sequence[tuple[Channel, Pending]]
+) -> None:
+    """Collective over the component; rank 0 writes, under another name until it is complete."""
+    path = restart_path(file, world.name)
+    partial = path.with_name(path.name + ".partial")
+    boxes = {id(channel): world.local.gather(channel.box) for channel, _ in pending}
+    gathered = [
+        (channel, lag, name, variable, world.local.gather(np.ascontiguousarray(answer[name])))
+        for channel, answers in pending
+        for lag, answer in enumerate(answers)
+        for name, variable in _variables(channel)
+    ]
+    if world.rank != 0:
+        return
+    with netCDF4.Dataset(partial, "w") as file_out:
+        file_out.title = f"Answers of {world.name} that the coupling still owes"
+        file_out.date = np.int64(date)
+        file_out.component = world.name
+        for channel, lag, name, variable, parts in gathered:
+            if variable not in file_out.variables:
+                _define(file_out, channel, name, variable)
+            for box, part in zip(boxes[id(channel)] or (), parts or (), strict=True):
+                file_out[variable][lag, :, box.y0 : box.y1, box.x0 : box.x1] = part
+    os.replace(partial, path)
+
+
+def _define(file_out: netCDF4.Dataset, channel: Channel, name: str, variable: str) -> None:
+    field = next(field for field in channel.fields if field.name == name)
+    grid = channel.exchange.grid
+    sizes = {
+        f"lag_{channel.lag}": channel.lag,
+        f"level_{field.levels}": field.levels,
+        f"y_{grid.name}": grid.ny,
+        f"x_{grid.name}": grid.nx,
+    }
+    for dimension, size in sizes.items():
+        if dimension not in file_out.dimensions:
+            file_out.createDimension(dimension, size)
+    file_out.createVariable(variable, channel.exchange.wire, tuple(sizes))
+
+
+def read_restart(world: World, file: str, date: int, channel: Channel) -> list[dict[str, Array]]:
+    """This rank's cells of the answers owed at `date`, oldest first. Every rank reads its own."""
+    path = restart_path(file, world.name)
+    try:
+        file_in = netCDF4.Dataset(path)
+    except OSError as error:
+        raise CouplingError(
+            f"coupling restart {path}: {error.strerror}; hcl_write_restart writes it beside the "
+            "model's restart (give no restart file to start with answers of zero)"
+        ) from error
+    with file_in:
+        if int(file_in.date) != date:
+            raise CouplingError(
+                f"coupling restart {path}: got date {int(file_in.date)} s, expected the run's "
+                f"start, {date} s; take it and the model's restart from the same step"
+            )
+        box: Box = channel.box
+        answers: list[dict[str, Array]] = [{} for _ in range(channel.lag)]
+        for name, variable in _variables(channel):
+            if channel.lag == 0:
+                break
+            data = file_in.variables.get(variable)
+            held = 0 if data is None else data.shape[0]
+            if data is None or held != channel.lag:
+                raise CouplingError(
+                    f"coupling restart {path}: got {held} pending answers of '{name}', expected "
+                    f"{channel.lag} (lag in {channel.exchange.place})"
+                )
+            for lag, answer in enumerate(answers):
+                part = data[lag, :, box.y0 : box.y1, box.x0 : box.x1]
+                answer[name] = np.ma.getdata(part).astype(channel.exchange.wire)
+        return answers

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+"""The coupling spec as plain frozen data: read once, by `load_spec`; inside, it is trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Point = Literal["T", "U", "V", "F"]
+Kind = Literal["scalar", "vector_i", "vector_j"]
+Boundary = Literal["closed", "periodic"]
+Fill = Literal["zero", "replicate"]
+Wire = Literal["float32", "float64"]
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSpec:
+    """One field of an exchange; `levels` of (level, y, x)."""
+
+    name: str
+    point: Point
+    kind: Kind
+    fill: Fill  # what halo cells outside a closed boundary hold
+    levels: int
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class GridSpec:
+    name: str
+    nx: int
+    ny: int
+    nz: int
+    boundary_x: Boundary
+    boundary_y: Boundary
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentSpec:
+    name: str
+    ranks: int
+    command: tuple[str, ...]  # empty for a worker
+    predictor: Mapping[str, object] | None
+    decomposition: tuple[int, int] | None  # worker ranks in x and y; None: nearest aspect ratio
+    place: str
+
+    @property
+    def is_worker(self) -> bool:
+        return not self.command
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeSpec:
+    """Fields that travel together from `source` to `target`, every `period` seconds."""
+
+    source: str
+    target: str
+    grid: GridSpec
+    period: int  # [s]
+    lag: int  # periods between the inputs of an answer and the date at which it is got
+    halo: int  # cells around a worker's box
+    wire: Wire
+    fields: tuple[FieldSpec, ...]
+    static: tuple[FieldSpec, ...]  # sent once, at start, by the model
+    place: str
+
+    def __str__(self) -> str:
+        names = ", ".join(field.name for field in self.fields)
+        return f"{self.source} -> {self.target} ({names})"
+
+
+@dataclass(frozen=True, slots=True)
+class CouplingSpec:
+    path: Path
+    directory: Path  # where the job runs and writes
+    namelist: Path | None
+    reference: Mapping[str, object]  # namelist changes for an uncoupled run to compare with
+    time_step: int  # [s]
+    steps: int | None
+    time_limit: float  # [s], the longest wait
+    components: tuple[ComponentSpec, ...]
+    exchanges: tuple[ExchangeSpec, ...]
+    digest: str  # of the spec and the namelist as every Python rank must see them
+
+    def component(self, name: str) -> ComponentSpec:
+        return next(item for item in self.components if item.name == name)
+
+    def incoming(self, name: str) -> tuple[ExchangeSpec, ...]:
+        return tuple(item for item in self.exchanges if item.target == name)
+
+    def outgoing(self, name: str) -> tuple[ExchangeSpec, ...]:
+        return tuple(item for item in self.exchanges if item.source == name)
+
+    def index(self, exchange: ExchangeSpec) -> int:
+        return self.exchanges.index(exchange)

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: MIT
+"""One coupling step as a worker sees it: padded inputs, answers of the interior, checks of both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, MutableMapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coupler.spec_yaml import hint
+from coupler.world import CouplingError
+
+Array = NDArray[np.floating]
+
+
+class Step(MutableMapping[str, Any]):
+    """`step["u"]` is the padded input (level, y, x); `step["su"] = ...` is an answer.
+
+    An answer has the padded shape (its interior is sent) or that of the interior; NumPy arrays
+    and torch tensors both do.
+    """
+
+    def __init__(
+        self, number: int, date: int, inputs: Mapping[str, Array], asked: set[str]
+    ) -> None:
+        self.number = number  # from 0, in this run
+        self.date = date  # [s]
+        self.inputs = dict(inputs)
+        self.answers: dict[str, Any] = {}
+        self._asked = asked
+
+    def __getitem__(self, name: str) -> Any:
+        if name in self.inputs:
+            return self.inputs[name]
+        if name in self.answers:
+            return self.answers[name]
+        raise CouplingError(f"no input '{name}' in this step{hint(name, self.inputs)}")
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        if name not in self._asked:
+            raise CouplingError(f"answer '{name}' is not in the spec{hint(name, self._asked)}")
+        self.answers[name] = value
+
+    def __delitem__(self, name: str) -> None:
+        del self.answers[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.inputs)
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def interior(
+        self, name: str, shape: tuple[int, int, int], halo: int, wire: np.dtype[np.floating]
+    ) -> Array:
+        """Answer `name` on this rank's own cells, (level, y, x) = `shape`, in the wire's precision.
+
+        Raises CouplingError for a missing answer, another shape, or values that are no floats.
+        """
+        if name not in self.answers:
+            raise CouplingError(f"the answer lacks '{name}'{hint(name, self.answers)}")
+        array = as_array(self.answers[name])
+        levels, ny, nx = shape
+        padded = (levels, ny + 2 * halo, nx + 2 * halo)
+        if array.dtype.kind != "f":
+            raise CouplingError(f"answer '{name}': got {array.dtype} values, expected {wire}")
+        if array.shape == padded:
+            array = array[:, halo : halo + ny, halo : halo + nx]
+        elif array.shape != shape:
+            turned = array.shape in ((levels, nx, ny), (levels, padded[2], padded[1]))
+            raise CouplingError(
+                f"answer '{name}': got shape {array.shape}, expected (level, y, x) = {padded} with "
+                f"the halo or {shape} without{'; x and y are exchanged' if turned else ''}"
+            )
+        return np.array(array, dtype=wire)  # a copy: the network may reuse its output
+
+
+def as_array(value: Any) -> NDArray[Any]:
+    """NumPy view of a NumPy array or of a torch tensor on any device."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+    return np.asarray(value)
+
+
+def require_finite(arrays: Mapping[str, Array], what: str) -> None:
+    """Raises CouplingError that names the first cell which is NaN or infinite."""
+    for name, array in arrays.items():
+        with np.errstate(over="ignore", invalid="ignore"):
+            if np.isfinite(array.sum()):
+                continue
+        wrong = np.argwhere(~np.isfinite(array))
+        if len(wrong):
+            level, y, x = (int(i) for i in wrong[0])
+            raise CouplingError(
+                f"{what}: field '{name}' has {len(wrong)} values that are not finite, the first is "
+                f"{array[level, y, x]} at level {level}, y {y}, x {x} of this rank's array"
+            )

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: MIT
+"""Who is in the job: components by name, waits that end, failures that reach everyone."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from mpi4py import MPI
+
+from coupler.protocol import RECORD_LENGTH, TAG_CONTROL, TAG_FAILURE, Control, Record, Words
+from coupler.spec_yaml import hint
+
+POLLING = 5e-4  # [s]; then sleep: spinning on doubles a step with more ranks than cores
+FIRST_PAUSE, LONGEST_PAUSE = 2e-5, 1e-3  # [s]
+LAST_WORDS = 2.0  # [s] for partners to close their files before a failed rank ends the job
+
+
+class CouplingError(Exception):
+    """The coupling itself went wrong: got, expected, fix."""
+
+
+class PartnerFailed(CouplingError):
+    """Another rank said that it failed; it has printed why."""
+
+
+@dataclass(frozen=True)
+class Members:
+    """A component's ranks in the job's communicator, in order."""
+
+    kind: str
+    ranks: tuple[int, ...]
+
+
+@dataclass
+class World:
+    """All components of the job, and this rank's place in its own."""
+
+    comm: MPI.Comm  # every component
+    local: MPI.Comm  # this component
+    name: str
+    members: dict[str, Members]
+    time_limit: float  # [s]
+
+    @property
+    def rank(self) -> int:
+        return int(self.local.rank)
+
+    def __str__(self) -> str:
+        return f"{self.name} rank {self.rank}"
+
+    def wait(self, done: Callable[[], bool], what: str) -> None:
+        """Returns when done() is true; sees failures; raises CouplingError after the time limit."""
+        since = time.perf_counter()
+        pause = 0.0
+        while not done():
+            waited = time.perf_counter() - since
+            if waited < POLLING:
+                time.sleep(0)
+                continue
+            self.see_failure()
+            if waited > self.time_limit:
+                raise CouplingError(
+                    f"waited {self.time_limit:g} s for {what}; is the other side alive, and slower "
+                    "than run.time_limit allows?"
+                )
+            pause = min(max(2 * pause, FIRST_PAUSE), LONGEST_PAUSE)
+            time.sleep(pause)
+
+    def wait_requests(self, requests: Sequence[MPI.Request], what: str) -> None:
+        self.wait(lambda: bool(MPI.Request.Testall(requests)), what)
+
+    def receive_words(self, source: int, tag: int, what: str) -> Words:
+        status = MPI.Status()
+        self.wait(lambda: bool(self.comm.Iprobe(source, tag, status)), what)
+        words = np.empty(status.Get_count(MPI.INT64_T), np.int64)
+        self.comm.Recv(words, status.source, tag)
+        return words
+
+    def receive_bytes(self, source: int, tag: int, what: str) -> bytes:
+        status = MPI.Status()
+        self.wait(lambda: bool(self.comm.Iprobe(source, tag, status)), what)
+        data = bytearray(status.Get_count(MPI.BYTE))
+        self.comm.Recv([data, MPI.BYTE], status.source, tag)
+        return bytes(data)
+
+    def poll_control(self) -> Control | None:
+        """A command of a model, if one has come."""
+        status = MPI.Status()
+        if not self.comm.Iprobe(MPI.ANY_SOURCE, TAG_CONTROL, status):
+            return None
+        words = np.empty(status.Get_count(MPI.INT64_T), np.int64)
+        self.comm.Recv(words, status.source, TAG_CONTROL)
+        return Control.decode(words)
+
+    def see_failure(self) -> None:
+        status = MPI.Status()
+        if self.comm.Iprobe(MPI.ANY_SOURCE, TAG_FAILURE, status):
+            data = bytearray(status.Get_count(MPI.BYTE))
+            self.comm.Recv([data, MPI.BYTE], status.source, TAG_FAILURE)
+            raise PartnerFailed(f"told by {data.decode(errors='replace')}")
+
+    def tell_failure(self, message: str) -> None:
+        """Every other rank of the job learns of `message` at its next wait."""
+        data = bytearray(f"{self}: {message}".encode()[:2000])
+        requests = [
+            self.comm.Isend([data, MPI.BYTE], rank, TAG_FAILURE)
+            for rank in range(self.comm.size)
+            if rank != self.comm.rank
+        ]
+        end = time.perf_counter() + LAST_WORDS
+        while time.perf_counter() < end and not MPI.Request.Testall(requests):
+            time.sleep(LONGEST_PAUSE)
+
+    def abort(self) -> None:
+        """Ends every rank with a non-zero exit code, after partners had time to end themselves."""
+        time.sleep(LAST_WORDS)
+        self.comm.Abort(1)
+
+
+def start_limit() -> float:
+    """HALOCLINE_TIME_LIMIT [s] bounds the waits of the start."""
+    return float(os.environ.get("HALOCLINE_TIME_LIMIT", "120"))
+
+
+def check_launcher(comm: MPI.Comm) -> None:
+    """A wrong pairing of MPI libraries makes every rank believe it is alone, and then hangs."""
+    names = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")
+    launched = max((int(os.environ.get(name, "1") or "1") for name in names), default=1)
+    if comm.size == 1 and launched > 1:
+        library = MPI.Get_library_version().splitlines()[0]
+        raise CouplingError(
+            f"the launcher started {launched} ranks, but this one sees itself alone; mpi4py uses "
+            f"{library}: launch with the mpirun of that library, or install mpi4py for this one"
+        )
+
+
+def join(comm: MPI.Intracomm, name: str, digest: str) -> World:
+    """Join the job as worker component `name`. Collective over `comm`: every component calls it.
+
+    Components find each other by name. Raises CouplingError if a rank speaks another protocol or
+    another Python rank holds another spec.
+    """
+    check_launcher(comm)
+    shared = comm.Dup()
+    alone = MPI.COMM_SELF
+    world = World(shared, alone, name, {}, start_limit())
+    mine = bytearray(Record("worker", name, digest).encode())
+    data = bytearray(RECORD_LENGTH * shared.size)
+    request = shared.Iallgather([mine, MPI.BYTE], [data, MPI.BYTE])
+    world.wait_requests([request], "the other components of the job to start")
+    records = []
+    for rank in range(shared.size):
+        try:
+            part = bytes(data[rank * RECORD_LENGTH : (rank + 1) * RECORD_LENGTH])
+            records.append(Record.decode(part))
+        except ValueError as error:
+            raise CouplingError(
+                f"rank {rank} of the job {error}; install the same halocline on both sides"
+            ) from error
+    for record in dict.fromkeys(records):
+        ranks = tuple(rank for rank, other in enumerate(records) if other.name == record.name)
+        world.members[record.name] = Members(record.kind, ranks)
+    world.local = shared.Split(world.members[name].ranks[0], 0)
+    other = next((r for r, record in enumerate(records) if record.digest not in ("", digest)), None)
+    if other is not None:
+        raise CouplingError(
+            f"rank {other} of the job ({records[other].name}) holds another spec or namelist; "
+            "give every Python component the same file"
+        )
+    return world
+
+
+def require_members(world: World, name: str, kind: str) -> Members:
+    """The component `name` of the job, or CouplingError that says who is there."""
+    members = world.members.get(name)
+    if members is None:
+        raise CouplingError(
+            f"component '{name}' of the spec is not in this job{hint(name, world.members)}"
+        )
+    if members.kind != kind:
+        raise CouplingError(f"component '{name}': got a {members.kind}, expected a {kind}")
+    return members

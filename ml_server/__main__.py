@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: MIT
+"""`python -m mpi4py -m ml_server SPEC --component NAME`: a worker, driven by its spec."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from mpi4py import MPI
+
+from coupler.component import Component
+from coupler.driver import load_for, serve
+from coupler.spec_load import load_spec
+from coupler.spec_yaml import SpecError, hint
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="ml_server",
+        description="Run one worker component of a coupled job, beside the model: "
+        "mpirun -n 2 MODEL : -n 1 python -m mpi4py -m ml_server SPEC --component NAME",
+    )
+    parser.add_argument("spec", help="the coupling spec (YAML)")
+    parser.add_argument("--component", required=True, help="the worker's name in the spec")
+    arguments = parser.parse_args()
+    try:
+        spec = load_spec(arguments.spec)
+        workers = [component.name for component in spec.components if component.is_worker]
+        if arguments.component not in workers:
+            text = f"no worker '{arguments.component}'{hint(arguments.component, workers)}"
+            raise SpecError([f"{spec.path.name}: {text}"])
+    except SpecError as error:
+        print(f"halocline: {error}", file=sys.stderr, flush=True)
+        MPI.COMM_WORLD.Abort(2)
+        return
+    with Component(arguments.component, spec, MPI.COMM_WORLD) as component:
+        serve(component, load_for(spec, arguments.component))
+
+
+main()

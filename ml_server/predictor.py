@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: MIT
+"""Load what a user wrote, find out how to call it, call it. No MPI in here."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coupler.spec_yaml import hint
+
+Array = NDArray[Any]
+
+
+class PredictorError(Exception):
+    """The predictor cannot be loaded or called as the spec asks."""
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A network or function of named fields.
+
+    Called with padded arrays (level, y, x) by name; returns the answers by name, each padded or
+    of the interior. `halo` is what the predictor says it needs, None if it says nothing.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    parameters: tuple[str, ...] | None  # None: takes any keyword
+    uses_torch: bool
+    halo: int | None
+
+    def __call__(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Any]:
+        names = inputs if self.parameters is None else self.parameters
+        arguments: dict[str, Any] = {name: inputs[name] for name in names if name in inputs}
+        if self.uses_torch:
+            return named(self._infer(arguments), outputs, self.name)
+        return named(self.function(**arguments), outputs, self.name)
+
+    def _infer(self, arguments: Mapping[str, Array]) -> Any:
+        import torch
+
+        dtype = next((p.dtype for p in getattr(self.function, "parameters", tuple)()), None)
+        with torch.inference_mode():
+            tensors = {k: torch.from_numpy(a).to(dtype=dtype) for k, a in arguments.items()}
+            return self.function(**tensors)
+
+
+def named(answer: Any, outputs: Sequence[str], predictor: str) -> dict[str, Any]:
+    """The answers by name: from a mapping, from a sequence in the spec's order, or a single one."""
+    if isinstance(answer, Mapping):
+        return dict(answer)
+    if isinstance(answer, (tuple, list)):
+        if len(answer) != len(outputs):
+            raise PredictorError(
+                f"{predictor} returned {len(answer)} arrays, expected {len(outputs)}: "
+                f"{', '.join(outputs)}"
+            )
+        return dict(zip(outputs, answer, strict=True))
+    if answer is None or len(outputs) != 1:
+        raise PredictorError(
+            f"{predictor} returned {type(answer).__name__}, expected a mapping or a tuple of "
+            f"{', '.join(outputs)}"
+        )
+    return {outputs[0]: answer}
+
+
+def load_predictor(config: Mapping[str, object], fields: Iterable[str]) -> Predictor:
+    """`config`: python: "module:Class" or "module:function", and keyword arguments for a class.
+
+    `fields` are the names that the exchange brings; every argument without a default must be one.
+    Modules are found in the working directory too. Raises PredictorError.
+    """
+    name = str(config["python"])
+    arguments = {key: value for key, value in config.items() if key != "python"}
+    target = _find(name)
+    if inspect.isclass(target):
+        try:
+            target = target(**arguments)
+        except TypeError as error:
+            raise PredictorError(f"predictor {name}: {error}") from error
+    elif arguments:
+        raise PredictorError(
+            f"predictor {name}: got {', '.join(arguments)}, but a function takes no settings"
+        )
+    uses_torch = _is_module(target)
+    if uses_torch:
+        _tune_torch(target)
+    return Predictor(
+        name, target, _parameters(name, target, list(fields)), uses_torch, _halo(target)
+    )
+
+
+def _find(name: str) -> Any:
+    module_name, _, attribute = name.partition(":")
+    if not attribute:
+        raise PredictorError(f"predictor '{name}': expected 'module:Class' or 'module:function'")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise PredictorError(
+            f"predictor '{name}': {error}; is its directory on PYTHONPATH, its package installed?"
+        ) from error
+    found = getattr(module, attribute, None)
+    if found is None:
+        raise PredictorError(
+            f"predictor '{name}': {module_name} has no '{attribute}'{hint(attribute, dir(module))}"
+        )
+    if not callable(found):
+        raise PredictorError(f"predictor '{name}' is not a class or function")
+    return found
+
+
+def _is_module(target: Any) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(target, torch.nn.Module)
+
+
+def _tune_torch(module: Any) -> None:
+    import torch
+
+    module.eval()
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(1)  # a second thread on a busy core slows small kernels many times
+
+
+def _parameters(name: str, target: Any, fields: list[str]) -> tuple[str, ...] | None:
+    function = target.forward if _is_module(target) else target
+    kinds = inspect.Parameter
+    names = []
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind is kinds.VAR_KEYWORD:
+            return None
+        if parameter.kind in (kinds.VAR_POSITIONAL, kinds.POSITIONAL_ONLY):
+            raise PredictorError(f"predictor {name}: '{parameter.name}' cannot be given by name")
+        if parameter.name in fields:
+            names.append(parameter.name)
+        elif parameter.default is kinds.empty:
+            raise PredictorError(
+                f"predictor {name}: needs '{parameter.name}', which the exchange does not bring"
+                f"{hint(parameter.name, fields)}"
+            )
+    return tuple(names)
+
+
+def _halo(target: Any) -> int | None:
+    halo = getattr(target, "halo", None)
+    return int(halo) if isinstance(halo, (int, np.integer)) else None

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: MIT
+"""What users' networks do wrong, each at a known step."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Answer = dict[str, NDArray[np.float64]]
+calls = 0
+
+
+def raises(u: NDArray[np.float64], v: NDArray[np.float64]) -> Answer:
+    global calls
+    calls += 1
+    if calls == 4:
+        raise ZeroDivisionError("no water left")
+    return {"su": u * 0, "sv": v * 0}
+
+
+def transposes(u: NDArray[np.float64], v: NDArray[np.float64]) -> Answer:
+    return {"su": u.swapaxes(1, 2), "sv": v * 0}
+
+
+def returns_nan(u: NDArray[np.float64], v: NDArray[np.float64]) -> Answer:
+    bad = v * 0
+    bad[1, 12, 13] = np.nan
+    return {"su": u * 0, "sv": bad}
+
+
+def forgets(u: NDArray[np.float64]) -> Answer:
+    return {"su": u * 0}

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: MIT
+"""The main job, for real: the coupled torch closure against the same closure inside the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from coupled.gyre import coupled, final_state, in_model, namelist, run_coupled, spec
+from jobs import run_ocean
+
+STEPS = 200
+
+
+@pytest.fixture(scope="module")
+def references(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, np.ndarray]]:
+    """The final state of the model with its own Fortran closure, for each preset."""
+    found = {}
+    for preset in ("raw", "smooth", "reynolds"):
+        directory = tmp_path_factory.mktemp(preset)
+        run_ocean(directory, namelist(in_model(preset), STEPS))
+        found[preset] = final_state(directory, STEPS)
+    directory = tmp_path_factory.mktemp("none")
+    run_ocean(directory, namelist({"closure": {"kind": "none"}}, STEPS))
+    found["none"] = final_state(directory, STEPS)
+    return found
+
+
+def assert_same(got: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
+    for name, values in expected.items():
+        np.testing.assert_array_equal(got[name], values, name)
+
+
+@pytest.mark.parametrize(
+    ("ranks", "workers"), [(1, 1), (2, 1), (4, 1), (1, 2), (4, 2), (3, 3)], ids=str
+)
+@pytest.mark.parametrize("preset", ["raw", "smooth", "reynolds"])
+def test_coupled_is_in_model_bit_for_bit(
+    tmp_path: Path,
+    references: dict[str, dict[str, np.ndarray]],
+    preset: str,
+    ranks: int,
+    workers: int,
+) -> None:
+    groups = namelist(coupled(preset), STEPS)
+    run_coupled(tmp_path, groups, spec(preset), ranks, workers)
+    got = final_state(tmp_path, STEPS)
+    assert_same(got, references[preset])
+    assert not np.array_equal(got["u"], references["none"]["u"])  # the closure does something
+
+
+def test_float32_wire_differs_by_what_float32_explains(
+    tmp_path: Path, references: dict[str, dict[str, np.ndarray]]
+) -> None:
+    loaded = spec("reynolds", wire="float32")
+    loaded["exchanges"][0]["wire"] = "float32"
+    run_coupled(tmp_path, namelist(coupled("reynolds"), STEPS), loaded, 2, 1)
+    got = final_state(tmp_path, STEPS)["u"]
+    exact, without = references["reynolds"]["u"], references["none"]["u"]
+    difference = np.abs(got - exact).max()
+    effect = np.abs(exact - without).max()
+    assert difference > 0  # it did travel in float32
+    # a relative error of float32's rounding, grown by 200 steps of a flow that is not yet chaotic
+    assert difference < 1e-4 * effect
+
+
+def test_lag_is_delayed_forcing_bit_for_bit_also_across_a_restart(tmp_path: Path) -> None:
+    """lag 1 in two halves == one run of the model that delays its own closure by a step."""
+    half = STEPS // 2
+    run_ocean(tmp_path / "reference", namelist(in_model("smooth", delay=1), STEPS))
+    loaded = spec("smooth", lag=1)
+    run_coupled(tmp_path / "first", namelist(coupled("smooth"), half), loaded, 2, 1)
+    groups = namelist(coupled("smooth"), half)
+    groups["time"]["restart_from"] = str(tmp_path / "first" / f"gyre_{half:08d}_restart.nc")
+    run_coupled(tmp_path / "second", groups, loaded, 1, 2)
+    assert_same(
+        final_state(tmp_path / "second", STEPS), final_state(tmp_path / "reference", STEPS)
+    )
+
+
+@pytest.mark.parametrize(("every", "lag"), [("1 step", 0), ("2 steps", 0), ("3 steps", 2)])
+def test_two_halves_are_the_whole(tmp_path: Path, every: str, lag: int) -> None:
+    """N + N steps == 2 N steps, also where the cut falls between two coupling dates."""
+    half, loaded = 25, spec("raw", lag=lag)
+    loaded["exchanges"][0]["every"] = every
+    run_coupled(tmp_path / "whole", namelist(coupled("raw"), 2 * half), loaded, 1, 1)
+    run_coupled(tmp_path / "first", namelist(coupled("raw"), half), loaded, 2, 1)
+    groups = namelist(coupled("raw"), half)
+    groups["time"]["restart_from"] = str(tmp_path / "first" / f"gyre_{half:08d}_restart.nc")
+    run_coupled(tmp_path / "second", groups, loaded, 1, 2)
+    assert_same(
+        final_state(tmp_path / "second", 2 * half), final_state(tmp_path / "whole", 2 * half)
+    )

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT
+"""Real mpirun jobs for tests: namelists written, ranks launched, time bounded."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import f90nml
+
+from coupler.launch import mpi_environment
+
+OCEAN = "ocean_model"
+
+
+def mpirun(
+    directory: Path,
+    *blocks: tuple[int, Sequence[str]],
+    timeout: float = 120.0,
+    check: bool = True,
+) -> subprocess.CompletedProcess[str]:
+    """Run one MPMD job in `directory`; each block is (ranks, command). Asserts exit code 0."""
+    line = ["mpirun"]
+    for index, (ranks, command) in enumerate(blocks):
+        line += [":"] if index else []
+        line += ["-n", str(ranks), *command]
+    job = subprocess.run(
+        line,
+        cwd=directory,
+        env=os.environ | mpi_environment(),
+        text=True,
+        capture_output=True,
+        timeout=timeout,
+        check=False,
+    )
+    if check and job.returncode != 0:
+        output = f"{job.stdout}\n{job.stderr}"
+        raise AssertionError(f"{' '.join(line)}: exit code {job.returncode}\n{output}")
+    return job
+
+
+def write_namelist(path: Path, groups: Mapping[str, Mapping[str, Any]]) -> Path:
+    f90nml.Namelist(groups).write(path, force=True)
+    return path
+
+
+def run_ocean(
+    directory: Path,
+    groups: Mapping[str, Mapping[str, Any]],
+    ranks: int = 1,
+    timeout: float = 120.0,
+    check: bool = True,
+) -> subprocess.CompletedProcess[str]:
+    """Run the ocean model alone in `directory` with the namelist `groups`."""
+    directory.mkdir(parents=True, exist_ok=True)
+    write_namelist(directory / "ocean.nml", groups)
+    return mpirun(directory, (ranks, [OCEAN, "ocean.nml"]), timeout=timeout, check=check)
