@@ -41,8 +41,3 @@ def first_due(start: int, period: int) -> int:
 def answer_date(date: int, period: int, lag: int) -> int:
     """The date of the inputs from which the answer that is got at `date` was computed."""
     return date - lag * period
-
-
-def next_date(start: int, counts: dict[int, int]) -> int:
-    """The next date at which any exchange is due, `counts`: period -> exchanges made so far."""
-    return min(first_due(start, period) + count * period for period, count in counts.items())

@@ -70,7 +70,9 @@ class Decomposition:
 
 def split(size: int, parts: int) -> list[tuple[int, int]]:
     """`size` cells in `parts` runs as even as can be; the runs behind the last cell are empty."""
-    return [(size * part // parts, size * (part + 1) // parts) for part in range(parts)]
+    used = min(parts, size)  # so that the first run always has a cell: its rank reports for all
+    runs = [(size * part // used, size * (part + 1) // used) for part in range(used)]
+    return runs + [(size, size)] * (parts - used)
 
 
 def nearest_aspect(nx: int, ny: int, ranks: int) -> tuple[int, int]:

@@ -4,35 +4,33 @@
 from __future__ import annotations
 
 from coupler.component import Component
+from coupler.handshake import partner_of
 from coupler.monitor import Reporter
 from coupler.spec import CouplingSpec
 from coupler.world import CouplingError
-from ml_server.predictor import Predictor, load_predictor
+from ml_server import predictor as predictors
+from ml_server.predictor import Predictor, PredictorError
 
 
 def load_for(spec: CouplingSpec, name: str) -> Predictor:
-    """The predictor of worker `name`; its needs are compared with what the exchanges bring."""
-    component = spec.component(name)
-    if component.predictor is None:
-        raise CouplingError(f"{component.place}: worker '{name}' has no predictor")
-    fields = [f.name for e in spec.incoming(name) for f in (*e.fields, *e.static)]
-    predictor = load_predictor(component.predictor, fields)
-    for exchange in spec.incoming(name):
-        if predictor.halo is not None and exchange.halo < predictor.halo:
-            raise CouplingError(
-                f"{exchange.place}: halo: got {exchange.halo}, expected {predictor.halo} or more, "
-                f"which {predictor.name} reads beyond its own cells"
-            )
-    return predictor
+    """The predictor of worker `name`. Raises CouplingError, which the whole job learns."""
+    try:
+        return predictors.load_for(spec, name)
+    except PredictorError as error:
+        raise CouplingError(str(error)) from error
 
 
 def serve(component: Component, predictor: Predictor) -> None:
     """Answer every exchange with the predictor's answer."""
-    reporter = Reporter(component.name if component.rank == 0 else "")
+    leads = component.rank == 0
+    reporter = Reporter(component.name, partner_of(component.spec, component.name))
     outputs = list(component.outputs)
     for step in component.steps():
-        step.update(predictor(component.static | step.inputs, outputs))
-        if component.rank == 0:
+        try:
+            step.update(predictor(component.static | step.inputs, outputs))
+        except PredictorError as error:
+            raise CouplingError(str(error)) from error
+        if leads:
             reporter.report(component.profile)
-    if component.rank == 0:
-        reporter.report(component.profile, final=True)
+    if leads:
+        reporter.end(component.profile)

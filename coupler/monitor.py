@@ -8,9 +8,12 @@ import os
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 MONITOR = "HALOCLINE_MONITOR"  # environment: the directory for <component>.json
 INTERVAL = 0.2  # [s] between two reports
+
+PlainProfile = dict[str, Any]  # a Profile as JSON holds it, with "elapsed"
 
 
 @dataclass
@@ -31,39 +34,61 @@ class Profile:
 
 
 class Reporter:
-    """Writes a component's profile to the launcher's directory, every INTERVAL at most."""
+    """Tells the launcher how far a component is, every INTERVAL at most, by a file.
 
-    def __init__(self, component: str) -> None:
+    Without a launcher there is nobody to tell: then the end prints where the time went.
+    """
+
+    def __init__(self, component: str, model: str) -> None:
         directory = os.environ.get(MONITOR)
+        self.component, self.model = component, model
         self.path = Path(directory) / f"{component}.json" if directory else None
         self._last = 0.0
 
-    def report(self, profile: Profile, final: bool = False) -> None:
-        if self.path is None:
-            return
+    def report(self, profile: Profile) -> None:
         now = time.perf_counter()
-        if not final and now - self._last < INTERVAL:
-            return
-        self._last = now
-        partial = self.path.with_suffix(".partial")
-        partial.write_text(json.dumps(asdict(profile) | {"elapsed": now - profile.begun}))
-        os.replace(partial, self.path)
+        if self.path is not None and now - self._last >= INTERVAL:
+            self._last = now
+            self._write(self.path, _plain(profile))
+
+    def end(self, profile: Profile) -> None:
+        if self.path is not None:
+            self._write(self.path, _plain(profile))
+        else:
+            print(summary_text(self.component, self.model, _plain(profile)), flush=True)
+
+    @staticmethod
+    def _write(path: Path, profile: PlainProfile) -> None:
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(profile))
+        os.replace(partial, path)  # a reader sees all of it or the one before
+
+
+def _plain(profile: Profile) -> PlainProfile:
+    return asdict(profile) | {"elapsed": time.perf_counter() - profile.begun}
+
+
+def summary_text(component: str, model: str, profile: PlainProfile) -> str:
+    """A few plain lines for a job that was started by hand."""
+    lines = [f"halocline: {profile['steps']} coupling steps in {profile['elapsed']:.1f} s"]
+    for name, what, seconds, share in summary(component, model, profile):
+        lines.append(f"halocline:   {name:<12} {what:<10} {seconds:10.6f} s/step {share:6.1%}")
+    return "\n".join(lines)
 
 
 def summary(
-    component: str, model: str, profile: dict[str, float | int | dict[str, float]]
+    component: str, model: str, profile: PlainProfile
 ) -> list[tuple[str, str, float, float]]:
     """Rows (component, what, seconds per step, share of the component's time)."""
-    steps = max(int(profile["steps"]), 1)  # type: ignore[arg-type]
+    steps = max(int(profile["steps"]), 1)
     rows: list[tuple[str, str, float, float]] = []
     times = profile["model"]
-    assert isinstance(times, dict)
     if times:
         exchange = times["packing"] + times["unpacking"]
         compute = times["total"] - exchange - times["waiting"]
         parts = {"compute": compute, "exchange": exchange, "wait": times["waiting"]}
         rows += _shares(model, parts, steps)
-    parts = {name: float(profile[name]) for name in ("inference", "exchange", "wait")}  # type: ignore[arg-type]
+    parts = {name: float(profile[name]) for name in ("inference", "exchange", "wait")}
     return rows + _shares(component, parts, steps)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from coupler.spec import CouplingSpec
 from coupler.spec_yaml import hint
 
 Array = NDArray[Any]
@@ -73,20 +74,49 @@ def named(answer: Any, outputs: Sequence[str], predictor: str) -> dict[str, Any]
     return {outputs[0]: answer}
 
 
-def load_predictor(config: Mapping[str, object], fields: Iterable[str]) -> Predictor:
+def load_for(spec: CouplingSpec, name: str) -> Predictor:
+    """The predictor of worker `name`; its needs are compared with what the exchanges bring.
+
+    Raises PredictorError with the place in the spec.
+    """
+    component = spec.component(name)
+    if component.predictor is None:
+        raise PredictorError(
+            f"{component.place}: worker '{name}' has no predictor; "
+            "write predictor: {python: 'module:Class'}"
+        )
+    fields = [f.name for e in spec.incoming(name) for f in (*e.fields, *e.static)]
+    try:
+        predictor = load_predictor(component.predictor, fields, spec.path.parent)
+    except PredictorError as error:
+        raise PredictorError(f"{component.place}: {error}") from error
+    for exchange in spec.incoming(name):
+        if predictor.halo is not None and exchange.halo < predictor.halo:
+            raise PredictorError(
+                f"{exchange.place}: halo: got {exchange.halo}, expected {predictor.halo} or more, "
+                f"which {predictor.name} reads beyond its own cells"
+            )
+    return predictor
+
+
+def load_predictor(
+    config: Mapping[str, object], fields: Iterable[str], directory: Path
+) -> Predictor:
     """`config`: python: "module:Class" or "module:function", and keyword arguments for a class.
 
     `fields` are the names that the exchange brings; every argument without a default must be one.
-    Modules are found in the working directory too. Raises PredictorError.
+    Modules are found in `directory` too, the spec's. Raises PredictorError.
     """
     name = str(config["python"])
     arguments = {key: value for key, value in config.items() if key != "python"}
-    target = _find(name)
+    target = _find(name, directory)
     if inspect.isclass(target):
         try:
             target = target(**arguments)
         except TypeError as error:
             raise PredictorError(f"predictor {name}: {error}") from error
+        except Exception as error:  # whatever a user's class raises
+            raise PredictorError(f"predictor {name}: {type(error).__name__}: {error}") from error
     elif arguments:
         raise PredictorError(
             f"predictor {name}: got {', '.join(arguments)}, but a function takes no settings"
@@ -99,18 +129,20 @@ def load_predictor(config: Mapping[str, object], fields: Iterable[str]) -> Predi
     )
 
 
-def _find(name: str) -> Any:
+def _find(name: str, directory: Path) -> Any:
     module_name, _, attribute = name.partition(":")
     if not attribute:
         raise PredictorError(f"predictor '{name}': expected 'module:Class' or 'module:function'")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
+    if str(directory) not in sys.path:
+        sys.path.append(str(directory))
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
         raise PredictorError(
-            f"predictor '{name}': {error}; is its directory on PYTHONPATH, its package installed?"
+            f"predictor '{name}': {error}; is it beside the spec, on PYTHONPATH or installed?"
         ) from error
+    except Exception as error:  # whatever the import of a user's module raises
+        raise PredictorError(f"predictor '{name}': {type(error).__name__}: {error}") from error
     found = getattr(module, attribute, None)
     if found is None:
         raise PredictorError(

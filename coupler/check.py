@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: MIT
+"""Everything that can be known of a coupled job without running it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import mpi4py
+
+from coupler.launch import find_executable, files_named
+from coupler.plan import Plan, build_plan
+from coupler.spec import ComponentSpec, CouplingSpec
+from coupler.spec_yaml import hint
+from ml_server.predictor import Predictor, PredictorError, load_for
+
+DAY = 86400.0  # [s]
+
+
+@dataclass
+class Findings:
+    """Mistakes stop a run; warnings and notes do not; `passed` says what was looked at."""
+
+    errors: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    passed: list[str] = field(default_factory=list)
+
+
+def check_spec(spec: CouplingSpec, load: bool = True, launcher: str = "mpirun") -> Findings:
+    """Every mistake at once. `load`: import the predictors, as the workers will."""
+    findings = Findings()
+    _describe(spec, findings)
+    for component in spec.components:
+        if component.is_worker:
+            _check_worker(spec, component, load, findings)
+        else:
+            _check_command(spec, component, findings)
+    _check_reference(spec, findings)
+    _check_ranks(spec, launcher, findings)
+    _check_boxes(build_plan(spec), findings)
+    return findings
+
+
+def _describe(spec: CouplingSpec, findings: Findings) -> None:
+    components, exchanges = len(spec.components), len(spec.exchanges)
+    findings.passed.append(f"{spec.path.name}: {components} components, {exchanges} exchanges")
+    days = f", {spec.steps} steps, {spec.steps * spec.time_step / DAY:.4g} days" if spec.steps else ""
+    source = spec.namelist.name if spec.namelist else spec.path.name
+    grids = {e.grid.name: e.grid for e in spec.exchanges}.values()
+    sizes = "; ".join(f"grid '{g.name}' {g.nx} x {g.ny} x {g.nz}" for g in grids)
+    findings.passed.append(f"{source}: time step {spec.time_step} s{days}; {sizes}")
+    for exchange in spec.exchanges:
+        lag = f", lag {exchange.lag}" if exchange.lag else ""
+        findings.passed.append(
+            f"{exchange.place}: {exchange} every {exchange.period} s{lag}, {exchange.wire}"
+        )
+
+
+def _check_command(spec: CouplingSpec, component: ComponentSpec, findings: Findings) -> None:
+    name, word = component.name, component.command[0]
+    found = find_executable(word, spec.path.parent)
+    if found is None:
+        findings.errors.append(
+            f"{component.place}: {name}: no executable '{word}' "
+            + (f"beside {spec.path.name}" if "/" in word else "on PATH or beside this Python")
+            + "; build and install it, or write its path"
+        )
+    missing = [file for file in files_named(component) if not (spec.path.parent / file).is_file()]
+    for file in missing:
+        directory = (spec.path.parent / file).parent
+        near = [item.name for item in directory.glob(f"*{Path(file).suffix}")]
+        findings.errors.append(
+            f"{component.place}: {name}: its command names '{file}', which is not beside "
+            f"{spec.path.name}{hint(Path(file).name, near)}"
+        )
+    if found is not None and not missing:
+        findings.passed.append(f"{name}: {_ranks(component)} of {found}")
+    if spec.namelist is not None and spec.namelist.name not in map(_name, component.command):
+        findings.warnings.append(
+            f"{component.place}: {name}: its command does not name {spec.namelist.name}, which "
+            "run.namelist reads; does it read the same file?"
+        )
+
+
+def _name(word: str) -> str:
+    return Path(word).name
+
+
+def _ranks(component: ComponentSpec) -> str:
+    return f"{component.ranks} rank{'' if component.ranks == 1 else 's'}"
+
+
+def _check_worker(
+    spec: CouplingSpec, component: ComponentSpec, load: bool, findings: Findings
+) -> None:
+    if component.predictor is not None and not load:
+        text = f"{component.name}: {component.predictor['python']} was not loaded (--no-load)"
+        findings.notes.append(text)
+        return
+    try:
+        with _without_mpi():
+            predictor = load_for(spec, component.name)
+    except PredictorError as error:
+        findings.errors.append(str(error))
+        return
+    takes = "any field" if predictor.parameters is None else _shorten(predictor.parameters)
+    findings.passed.append(
+        f"{component.name}: {_ranks(component)} of {predictor.name}, which takes {takes}"
+    )
+    _check_halo(spec, component, predictor, findings)
+
+
+def _shorten(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - 6} more" if len(names) > 6 else ""
+    return ", ".join(names[:6]) + more
+
+
+def _check_halo(
+    spec: CouplingSpec, component: ComponentSpec, predictor: Predictor, findings: Findings
+) -> None:
+    for exchange in spec.incoming(component.name):
+        if predictor.halo is None:
+            text = f"{predictor.name} has no attribute 'halo' to compare with {exchange.halo}"
+            findings.notes.append(f"{exchange.place}: halo: {text}")
+        elif exchange.halo > predictor.halo:
+            findings.notes.append(
+                f"{exchange.place}: halo: got {exchange.halo}, {predictor.name} reads "
+                f"{predictor.halo}; the others travel for nothing"
+            )
+        else:
+            findings.passed.append(
+                f"{exchange.place}: halo {exchange.halo} is what {predictor.name} reads"
+            )
+
+
+@contextmanager
+def _without_mpi() -> Iterator[None]:
+    """A predictor's module may import mpi4py.MPI: that must not start MPI in this process."""
+    before = mpi4py.rc.initialize
+    mpi4py.rc.initialize = False
+    try:
+        yield
+    finally:
+        mpi4py.rc.initialize = before
+
+
+def _check_reference(spec: CouplingSpec, findings: Findings) -> None:
+    for key in spec.reference:
+        group, _, name = key.partition(".")
+        if not group or not name:
+            findings.errors.append(
+                f"{spec.path.name}: run.reference: got '{key}', expected group.key, "
+                "for example closure.kind"
+            )
+    if spec.reference and spec.namelist is None:
+        findings.errors.append(
+            f"{spec.path.name}: run.reference changes a namelist, but run.namelist names none"
+        )
+
+
+def _check_ranks(spec: CouplingSpec, launcher: str, findings: Findings) -> None:
+    if shutil.which(launcher) is None:
+        findings.errors.append(
+            f"no '{launcher}' on PATH; install Open MPI or MPICH, or name another with --mpirun"
+        )
+    ranks = sum(component.ranks for component in spec.components)
+    cores = len(os.sched_getaffinity(0))
+    if ranks > cores:
+        findings.notes.append(f"{ranks} ranks share the {cores} cores of this machine")
+
+
+def _check_boxes(plan: Plan, findings: Findings) -> None:
+    for name, grids in plan.decompositions.items():
+        for grid, split in grids.items():
+            empty = int((split.cells() == 0).sum())
+            if empty:
+                findings.warnings.append(
+                    f"{name}: {empty} of {split.ranks} ranks own no cell of grid '{grid}', "
+                    f"{split.nx} x {split.ny}; give it fewer ranks"
+                )
+    for item in plan.exchanges:
+        halo = item.exchange.halo
+        boxes = [item.target.box(rank) for rank in range(item.target.ranks)]
+        narrowest = min((min(box.nx, box.ny) for box in boxes if box.cells), default=0)
+        if not item.static and halo > narrowest:
+            findings.notes.append(
+                f"{item.exchange.place}: halo {halo} is wider than the narrowest box of "
+                f"{item.target.name}, {narrowest} cells: it reaches beyond the next rank"
+            )

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: MIT
+"""What a coupled run will send, without running it: the messages of any spec and rank counts.
+
+The model's own decomposition is known only when it runs; the automatic split stands in for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from coupler.decomposition import Decomposition, decompose
+from coupler.protocol import HEADER_WORDS
+from coupler.router import Message, route_from_worker, route_to_worker
+from coupler.spec import ComponentSpec, CouplingSpec, ExchangeSpec, FieldSpec
+from coupler.spec_yaml import SpecError, hint
+
+WORD = 8  # [bytes]; a message is whole words
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedMessage:
+    """One message from a rank of the exchange's source to a rank of its target."""
+
+    source_rank: int
+    target_rank: int
+    cells: int  # of one level of the widest field
+    values: int  # over all fields and levels
+    bytes: int  # with the header
+
+
+@dataclass(frozen=True)
+class PlannedExchange:
+    """Every message of one exchange at one date, or of the static fields at the start."""
+
+    exchange: ExchangeSpec
+    static: bool
+    source: Decomposition
+    target: Decomposition
+    messages: tuple[PlannedMessage, ...]
+
+    @property
+    def fields(self) -> tuple[FieldSpec, ...]:
+        return self.exchange.static if self.static else self.exchange.fields
+
+    @property
+    def cells(self) -> int:
+        return sum(message.cells for message in self.messages)
+
+    @property
+    def bytes(self) -> int:
+        return sum(message.bytes for message in self.messages)
+
+    @property
+    def halo_overhead(self) -> float:
+        """Cells that travel beyond one for each cell of the grid, as a share of the grid."""
+        return self.cells / (self.target.nx * self.target.ny) - 1.0
+
+    def __str__(self) -> str:
+        ends = f"{self.source.name} {self.source.ranks} -> {self.target.name} {self.target.ranks}"
+        halo = f", halo {self.exchange.halo}" if self.exchange.halo else ""
+        plural = "" if len(self.messages) == 1 else "s"
+        return f"Router({ends}{halo}: {len(self.messages)} message{plural}, {self.cells:,} cells)"
+
+
+@dataclass(frozen=True)
+class Plan:
+    decompositions: dict[str, dict[str, Decomposition]]  # by component and grid
+    exchanges: tuple[PlannedExchange, ...]
+
+
+def with_ranks(spec: CouplingSpec, ranks: Mapping[str, int]) -> CouplingSpec:
+    """`spec` with other rank counts. Raises SpecError for those that a decomposition forbids."""
+    messages = []
+    components = []
+    for component in spec.components:
+        count = ranks.get(component.name, component.ranks)
+        shape = component.decomposition
+        if shape is not None and shape[0] * shape[1] != count:
+            messages.append(
+                f"{component.place}: decomposition: got {shape[0]} x {shape[1]} boxes, "
+                f"expected {count} (ranks of {component.name})"
+            )
+        components.append(replace(component, ranks=count))
+    if messages:
+        raise SpecError(messages)
+    return replace(spec, components=tuple(components))
+
+
+def parse_ranks(text: str, spec: CouplingSpec) -> dict[str, int]:
+    """`ocean=4,closure=2` -> counts. Raises SpecError."""
+    names = [component.name for component in spec.components]
+    ranks: dict[str, int] = {}
+    messages = []
+    for part in text.split(","):
+        name, _, count = (word.strip() for word in part.partition("="))
+        if name not in names:
+            messages.append(f"--ranks: unknown component '{name}'{hint(name, names)}")
+        elif not count.isascii() or not count.isdigit() or int(count) < 1:
+            messages.append(f"--ranks: {name}: got '{count}', expected a whole number, 1 or more")
+        else:
+            ranks[name] = int(count)
+    if messages:
+        raise SpecError(messages)
+    return ranks
+
+
+def build_plan(spec: CouplingSpec) -> Plan:
+    decompositions: dict[str, dict[str, Decomposition]] = {c.name: {} for c in spec.components}
+    planned = []
+    for exchange in spec.exchanges:
+        ends = []
+        for name in (exchange.source, exchange.target):
+            split = _split(spec.component(name), exchange)
+            decompositions[name][exchange.grid.name] = split
+            ends.append(split)
+        for static in (True, False):
+            if exchange.static or not static:
+                to_worker = spec.component(exchange.target).is_worker
+                messages = _messages(exchange, static, to_worker, *ends)
+                planned.append(PlannedExchange(exchange, static, *ends, messages))
+    # static fields travel once, before everything else
+    return Plan(decompositions, tuple(sorted(planned, key=lambda item: not item.static)))
+
+
+def _split(component: ComponentSpec, exchange: ExchangeSpec) -> Decomposition:
+    grid = exchange.grid
+    return decompose(component.name, grid.nx, grid.ny, component.ranks, component.decomposition)
+
+
+def _messages(
+    exchange: ExchangeSpec,
+    static: bool,
+    to_worker: bool,
+    source: Decomposition,
+    target: Decomposition,
+) -> tuple[PlannedMessage, ...]:
+    """As each worker rank plans its own at the start of a run, for all of them."""
+    model, worker = (source, target) if to_worker else (target, source)
+    fields = exchange.static if static else exchange.fields
+    planned = []
+    for rank in range(worker.ranks):
+        box = worker.box(rank)
+        if to_worker:
+            routed = route_to_worker(fields, exchange.grid, model, box, exchange.halo)
+        else:
+            routed = route_from_worker(fields, exchange.grid, model, box)
+        for message in routed:
+            ends = (message.partner, rank) if to_worker else (rank, message.partner)
+            planned.append(_sized(message, *ends, np.dtype(exchange.wire).itemsize))
+    return tuple(sorted(planned, key=lambda item: (item.source_rank, item.target_rank)))
+
+
+def _sized(message: Message, source: int, target: int, itemsize: int) -> PlannedMessage:
+    cells = max(sum(patch.cells for patch in route.patches) for route in message.routes)
+    words = HEADER_WORDS + -(-message.values * itemsize // WORD)
+    return PlannedMessage(source, target, cells, message.values, words * WORD)
+
+
+def imbalance(decomposition: Decomposition) -> float:
+    """Cells of the largest box over the mean: 1 is even."""
+    cells = decomposition.cells()
+    return float(cells.max() / cells.mean())
+
+
+def plan_json(plan: Plan) -> dict[str, Any]:
+    """The plan as plain data."""
+    return {
+        "decompositions": [
+            {
+                "component": name,
+                "grid": grid,
+                "ranks": split.ranks,
+                "imbalance": imbalance(split),
+                # half-open, counted from 0: x0, x1, y0, y1
+                "boxes": split.edges.T.tolist(),
+            }
+            for name, grids in plan.decompositions.items()
+            for grid, split in grids.items()
+        ],
+        "exchanges": [
+            {
+                "from": item.source.name,
+                "to": item.target.name,
+                "grid": item.exchange.grid.name,
+                "static": item.static,
+                "fields": {field.name: field.levels for field in item.fields},
+                "period_seconds": item.exchange.period,
+                "lag": item.exchange.lag,
+                "halo": item.exchange.halo,
+                "wire": item.exchange.wire,
+                "cells": item.cells,
+                "bytes": item.bytes,
+                "halo_overhead": item.halo_overhead,
+                "messages": [
+                    {
+                        "from_rank": message.source_rank,
+                        "to_rank": message.target_rank,
+                        "cells": message.cells,
+                        "values": message.values,
+                        "bytes": message.bytes,
+                    }
+                    for message in item.messages
+                ],
+            }
+            for item in plan.exchanges
+        ],
+    }

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: MIT
+"""Every message of a job is planned, packed and unpacked in one process, and compared with a
+global fill that knows nothing of ranks."""
+
+import numpy as np
+from coupling_cases import (
+    fields,
+    grids,
+    halos,
+    model_decompositions,
+    packed,
+    unpacked,
+    values,
+    worker_decompositions,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from coupler.decomposition import Box, Decomposition
+from coupler.protocol import encode_plan
+from coupler.router import route_from_worker, route_to_worker, unowned_cells
+from coupler.spec import FieldSpec, GridSpec
+from coupler.transfer import pack, unpack
+
+
+def shown(index: int, size: int, boundary: str, fill: str, wall_below: bool) -> int | None:
+    """The cell that index `index` shows; None where nothing is: outside with policy zero, or on
+    the low side of a velocity across the wall."""
+    if boundary == "periodic":
+        return index % size
+    if index < 0 and wall_below:
+        return None
+    if fill == "replicate":
+        return min(max(index, 0), size - 1)
+    return index if 0 <= index < size else None
+
+
+def globally_filled(
+    array: np.ndarray, field: FieldSpec, grid: GridSpec, box: Box, halo: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """(padded array, owned cells) of `box`, cell by cell."""
+    shape = (field.levels, box.ny + 2 * halo, box.nx + 2 * halo)
+    padded, owned = np.zeros(shape), np.zeros(shape[1:], bool)
+    wall_x = field.point == "U" and field.kind == "vector_i"
+    wall_y = field.point == "V" and field.kind == "vector_j"
+    for y in range(shape[1]):
+        for x in range(shape[2]):
+            i = shown(box.x0 - halo + x, grid.nx, grid.boundary_x, field.fill, wall_x)
+            j = shown(box.y0 - halo + y, grid.ny, grid.boundary_y, field.fill, wall_y)
+            if i is not None and j is not None:
+                padded[:, y, x] = array[:, j, i]
+                owned[y, x] = True
+    return padded, owned
+
+
+class CountingArray:
+    """Takes what `unpack` writes, and counts how often each cell is written."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.values = np.zeros(shape)
+        self.written = np.zeros(shape, int)
+
+    def __setitem__(self, where: tuple[slice, ...], part: np.ndarray) -> None:
+        assert self.values[where].shape == part.shape  # no broadcasting, no clipping
+        self.values[where] = part
+        self.written[where] += 1
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data(), grids(), halos, fields())
+def test_padded_cells_are_filled_once_with_the_value_of_their_owner(
+    data: st.DataObject, grid: GridSpec, halo: int, fields: tuple[FieldSpec, ...]
+) -> None:
+    model = data.draw(model_decompositions(grid.nx, grid.ny))
+    workers = data.draw(worker_decompositions(grid.nx, grid.ny))
+    sources = [values(field, grid, number) for number, field in enumerate(fields)]
+    for rank in range(workers.ranks):
+        box = workers.box(rank)
+        messages = route_to_worker(fields, grid, model, box, halo)
+        if box.cells == 0:
+            assert messages == ()
+            continue
+        padded = box.padded(halo)
+        arrays = {f.name: CountingArray((f.levels, padded.ny, padded.nx)) for f in fields}
+        assert [m.partner for m in messages] == sorted({m.partner for m in messages})
+        for message in messages:
+            owner = model.box(message.partner)
+            words = encode_plan(7, message, to_worker=True)
+            assert words[0] == 7
+            sent = packed(words, sources, owner)
+            assert sent.size == message.values
+            unpack(message, sent, arrays)
+        for index, field in enumerate(fields):
+            expected, owned = globally_filled(sources[index], field, grid, box, halo)
+            np.testing.assert_array_equal(arrays[field.name].values, expected)
+            np.testing.assert_array_equal(
+                arrays[field.name].written, np.broadcast_to(owned, expected.shape)
+            )
+            np.testing.assert_array_equal(unowned_cells(messages, index, box, halo), ~owned)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data(), grids(), fields())
+def test_every_model_cell_is_answered_once(
+    data: st.DataObject, grid: GridSpec, fields: tuple[FieldSpec, ...]
+) -> None:
+    model = data.draw(model_decompositions(grid.nx, grid.ny))
+    workers = data.draw(worker_decompositions(grid.nx, grid.ny))
+    answers = [values(field, grid, number) for number, field in enumerate(fields)]
+    got = [np.zeros_like(answer) for answer in answers]
+    filled = [np.zeros(answer.shape, int) for answer in answers]
+    for rank in range(workers.ranks):
+        box = workers.box(rank)
+        mine = {
+            field.name: answer[:, box.y0 : box.y1, box.x0 : box.x1]
+            for field, answer in zip(fields, answers, strict=True)
+        }
+        for message in route_from_worker(fields, grid, model, box):
+            sent = np.full(message.values, np.nan)
+            pack(message, mine, sent)
+            words = encode_plan(0, message, to_worker=False)
+            unpacked(words, sent, got, filled, model.box(message.partner))
+    for answer, result, count in zip(answers, got, filled, strict=True):
+        np.testing.assert_array_equal(result, answer)
+        assert (count == 1).all()
+
+
+def test_a_halo_wider_than_a_neighbour_reaches_the_next_one() -> None:
+    """Four model ranks of one column each; a halo of 2 around column 0 needs three of them."""
+    grid = GridSpec("grid", 4, 1, 1, "closed", "closed")
+    model = Decomposition.from_boxes("model", 4, 1, [Box(i, i + 1, 0, 1) for i in range(4)])
+    field = FieldSpec("h", "T", "scalar", "zero", 1, "case.yaml:1")
+    messages = route_to_worker((field,), grid, model, Box(0, 1, 0, 1), 2)
+    assert [(m.partner, m.values) for m in messages] == [(0, 1), (1, 1), (2, 1)]

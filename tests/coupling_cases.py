@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: MIT
+"""Random grids, partitions and fields for the property tests, and the Fortran client's packing.
+
+`packed` and `unpacked` execute an encoded plan in the loops of hcl_move.inc, so that a test of the
+router needs no MPI and still goes the whole way: plan -> words -> values -> padded array.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from hypothesis import strategies as st
+
+from coupler.decomposition import Box, Decomposition, decompose
+from coupler.spec import FieldSpec, GridSpec
+
+sizes = st.integers(1, 9)
+halos = st.integers(0, 12)
+
+
+@st.composite
+def grids(draw: st.DrawFn) -> GridSpec:
+    sides = st.sampled_from(["closed", "periodic"])
+    return GridSpec("grid", draw(sizes), draw(sizes), 2, draw(sides), draw(sides))
+
+
+@st.composite
+def partitions(draw: st.DrawFn, nx: int, ny: int, most: int = 6) -> list[Box]:
+    """Boxes that tile the grid: one box is cut in two, again and again, so that rows and columns
+    of boxes need not line up. Ranks come in any order, and some may own nothing."""
+    boxes = [Box(0, nx, 0, ny)]
+    for _ in range(draw(st.integers(0, most - 1))):
+        box = boxes.pop(draw(st.integers(0, len(boxes) - 1)))
+        if draw(st.booleans()):
+            cut = draw(st.integers(box.x0, box.x1))
+            boxes += [Box(box.x0, cut, box.y0, box.y1), Box(cut, box.x1, box.y0, box.y1)]
+        else:
+            cut = draw(st.integers(box.y0, box.y1))
+            boxes += [Box(box.x0, box.x1, box.y0, cut), Box(box.x0, box.x1, cut, box.y1)]
+    return draw(st.permutations(boxes))
+
+
+@st.composite
+def model_decompositions(draw: st.DrawFn, nx: int, ny: int) -> Decomposition:
+    return Decomposition.from_boxes("model", nx, ny, draw(partitions(nx, ny)))
+
+
+@st.composite
+def worker_decompositions(draw: st.DrawFn, nx: int, ny: int) -> Decomposition:
+    """What the coupler makes for 1 to 12 ranks, also more ranks than cells along an axis."""
+    shape = draw(st.none() | st.tuples(st.integers(1, 4), st.integers(1, 3)))
+    ranks = shape[0] * shape[1] if shape else draw(st.integers(1, 12))
+    return decompose("worker", nx, ny, ranks, shape)
+
+
+@st.composite
+def fields(draw: st.DrawFn, most: int = 3) -> tuple[FieldSpec, ...]:
+    return tuple(
+        FieldSpec(
+            f"field_{number}",
+            draw(st.sampled_from("TUVF")),
+            draw(st.sampled_from(["scalar", "vector_i", "vector_j"])),
+            draw(st.sampled_from(["zero", "replicate"])),
+            draw(st.integers(1, 2)),
+            "case.yaml:1",
+        )
+        for number in range(draw(st.integers(1, most)))
+    )
+
+
+def values(field: FieldSpec, grid: GridSpec, number: int = 0) -> np.ndarray:
+    """(level, y, x); every value of every field is another one, none is 0."""
+    shape = (field.levels, grid.ny, grid.nx)
+    return 1.0 + np.arange(np.prod(shape)).reshape(shape) + 1000.0 * number
+
+
+def packed(words: Sequence[int], arrays: Sequence[np.ndarray], box: Box) -> np.ndarray:
+    """What a model rank that owns `box` sends: `words` is one encoded plan, `arrays` are global."""
+    at, sent = 1, []
+    for array in arrays:
+        mine = array[:, box.y0 : box.y1, box.x0 : box.x1]
+        patches, at = words[at], at + 1
+        for _ in range(patches):
+            ni, nj, i0, j0, step_i, step_j = words[at : at + 6]
+            at += 6
+            sent += [
+                mine[k, j0 + j * step_j, i0 + i * step_i]
+                for k in range(mine.shape[0])
+                for j in range(nj)
+                for i in range(ni)
+            ]
+    assert at == len(words)
+    return np.array(sent)
+
+
+def unpacked(
+    words: Sequence[int],
+    received: np.ndarray,
+    arrays: Sequence[np.ndarray],
+    filled: Sequence[np.ndarray],
+    box: Box,
+) -> None:
+    """What a model rank does with an answer: its cells of the global `arrays` are set, and counted
+    in `filled`."""
+    at, value = 1, iter(received)
+    for array, count in zip(arrays, filled, strict=True):
+        mine = array[:, box.y0 : box.y1, box.x0 : box.x1]
+        counted = count[:, box.y0 : box.y1, box.x0 : box.x1]
+        patches, at = words[at], at + 1
+        for _ in range(patches):
+            ni, nj, i0, j0, step_i, step_j = words[at : at + 6]
+            assert (step_i, step_j) == (1, 1)
+            at += 6
+            for k in range(mine.shape[0]):
+                for j in range(nj):
+                    for i in range(ni):
+                        mine[k, j0 + j, i0 + i] = next(value)
+                        counted[k, j0 + j, i0 + i] += 1
+    assert at == len(words)
+    assert next(value, None) is None
