@@ -12,8 +12,8 @@ from pathlib import Path
 
 import mpi4py
 
-from coupler.launch import find_executable, files_named
-from coupler.plan import Plan, build_plan
+from coupler.launch import files_named, find_executable
+from coupler.plan import plan_decompositions
 from coupler.spec import ComponentSpec, CouplingSpec
 from coupler.spec_yaml import hint
 from ml_server.predictor import Predictor, PredictorError, load_for
@@ -42,14 +42,16 @@ def check_spec(spec: CouplingSpec, load: bool = True, launcher: str = "mpirun") 
             _check_command(spec, component, findings)
     _check_reference(spec, findings)
     _check_ranks(spec, launcher, findings)
-    _check_boxes(build_plan(spec), findings)
+    _check_boxes(spec, findings)
     return findings
 
 
 def _describe(spec: CouplingSpec, findings: Findings) -> None:
     components, exchanges = len(spec.components), len(spec.exchanges)
     findings.passed.append(f"{spec.path.name}: {components} components, {exchanges} exchanges")
-    days = f", {spec.steps} steps, {spec.steps * spec.time_step / DAY:.4g} days" if spec.steps else ""
+    days = (
+        f", {spec.steps} steps, {spec.steps * spec.time_step / DAY:.4g} days" if spec.steps else ""
+    )
     source = spec.namelist.name if spec.namelist else spec.path.name
     grids = {e.grid.name: e.grid for e in spec.exchanges}.values()
     sizes = "; ".join(f"grid '{g.name}' {g.nx} x {g.ny} x {g.nz}" for g in grids)
@@ -169,13 +171,14 @@ def _check_ranks(spec: CouplingSpec, launcher: str, findings: Findings) -> None:
             f"no '{launcher}' on PATH; install Open MPI or MPICH, or name another with --mpirun"
         )
     ranks = sum(component.ranks for component in spec.components)
-    cores = len(os.sched_getaffinity(0))
+    cores = os.cpu_count() or 1
     if ranks > cores:
         findings.notes.append(f"{ranks} ranks share the {cores} cores of this machine")
 
 
-def _check_boxes(plan: Plan, findings: Findings) -> None:
-    for name, grids in plan.decompositions.items():
+def _check_boxes(spec: CouplingSpec, findings: Findings) -> None:
+    decompositions = plan_decompositions(spec)
+    for name, grids in decompositions.items():
         for grid, split in grids.items():
             empty = int((split.cells() == 0).sum())
             if empty:
@@ -183,12 +186,12 @@ def _check_boxes(plan: Plan, findings: Findings) -> None:
                     f"{name}: {empty} of {split.ranks} ranks own no cell of grid '{grid}', "
                     f"{split.nx} x {split.ny}; give it fewer ranks"
                 )
-    for item in plan.exchanges:
-        halo = item.exchange.halo
-        boxes = [item.target.box(rank) for rank in range(item.target.ranks)]
+    for exchange in spec.exchanges:
+        split = decompositions[exchange.target][exchange.grid.name]
+        boxes = [split.box(rank) for rank in range(split.ranks)]
         narrowest = min((min(box.nx, box.ny) for box in boxes if box.cells), default=0)
-        if not item.static and halo > narrowest:
+        if exchange.halo > narrowest:
             findings.notes.append(
-                f"{item.exchange.place}: halo {halo} is wider than the narrowest box of "
-                f"{item.target.name}, {narrowest} cells: it reaches beyond the next rank"
+                f"{exchange.place}: halo {exchange.halo} is wider than the narrowest box of "
+                f"{split.name}, {narrowest} cells: it reaches beyond the next rank"
             )

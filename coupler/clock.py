@@ -17,8 +17,6 @@ def parse_period(text: str, time_step: int) -> int:
     """`3 steps`, `1 hour`, `5400 s` -> seconds. ValueError says what is wrong with `text`."""
     match = _PERIOD.match(text)
     unit = match.group(2).lower() if match else ""
-    if unit == "" and re.fullmatch(r"\s*\d+\s*s\s*", text):
-        unit = "s"
     if match is None or (unit != "step" and unit not in SECONDS):
         raise ValueError("a number and a unit: steps, s, minutes, hours, days")
     seconds = int(match.group(1)) * (time_step if unit == "step" else SECONDS[unit])

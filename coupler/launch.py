@@ -86,7 +86,7 @@ def component_words(spec: CouplingSpec, component: ComponentSpec) -> list[str]:
     words = [str(executable or component.command[0])]
     for word in component.command[1:]:
         beside = spec.path.parent / word
-        words.append(str(beside.resolve()) if beside.is_file() else word)
+        words.append(os.path.abspath(beside) if beside.is_file() else word)
     return words
 
 
@@ -95,7 +95,7 @@ def reference_launch(
 ) -> Launch:
     """The models alone, reading `namelist` in place of the spec's."""
     words = list(launcher)
-    original = str(spec.namelist.resolve()) if spec.namelist else ""
+    original = os.path.abspath(spec.namelist) if spec.namelist else ""
     models = [component for component in spec.components if not component.is_worker]
     for number, component in enumerate(models):
         command = component_words(spec, component)

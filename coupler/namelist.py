@@ -22,13 +22,10 @@ class ModelNamelist:
         group, _, key = name.lower().partition(".")
         return self.groups.get(group, {}).get(key)
 
-    def require(self, name: str) -> object:
-        """The value, or KeyError with a message that says what there is."""
-        value = self.get(name)
-        if value is None:
-            known = [f"{group}.{key}" for group, keys in self.groups.items() for key in keys]
-            raise KeyError(f"{self.path.name} has no '{name}'{hint(name.lower(), known)}")
-        return value
+    def missing(self, name: str) -> str:
+        """What to say when `name` is not there."""
+        known = [f"{group}.{key}" for group, keys in self.groups.items() for key in keys]
+        return f"{self.path.name} has no '{name}'{hint(name.lower(), known)}"
 
 
 def read_namelist(path: Path, place: str) -> ModelNamelist:
@@ -36,7 +33,8 @@ def read_namelist(path: Path, place: str) -> ModelNamelist:
     try:
         parsed = f90nml.read(path)
     except OSError as error:
-        raise SpecError([f"{place}: namelist {path}: {error.strerror}"]) from error
+        near = hint(path.name, [file.name for file in path.parent.glob(f"*{path.suffix}")])
+        raise SpecError([f"{place}: namelist {path}: {error.strerror}{near}"]) from error
     except Exception as error:  # the parser raises whatever its tokenizer stumbles on
         raise SpecError([f"{place}: {path.name} is not a readable namelist: {error!r}"]) from error
     groups: dict[str, dict[str, object]] = {}

@@ -108,20 +108,26 @@ def parse_ranks(text: str, spec: CouplingSpec) -> dict[str, int]:
     return ranks
 
 
+def plan_decompositions(spec: CouplingSpec) -> dict[str, dict[str, Decomposition]]:
+    """By component and grid."""
+    found: dict[str, dict[str, Decomposition]] = {c.name: {} for c in spec.components}
+    for exchange in spec.exchanges:
+        for name in (exchange.source, exchange.target):
+            found[name][exchange.grid.name] = _split(spec.component(name), exchange)
+    return found
+
+
 def build_plan(spec: CouplingSpec) -> Plan:
-    decompositions: dict[str, dict[str, Decomposition]] = {c.name: {} for c in spec.components}
+    decompositions = plan_decompositions(spec)
     planned = []
     for exchange in spec.exchanges:
-        ends = []
-        for name in (exchange.source, exchange.target):
-            split = _split(spec.component(name), exchange)
-            decompositions[name][exchange.grid.name] = split
-            ends.append(split)
+        source = decompositions[exchange.source][exchange.grid.name]
+        target = decompositions[exchange.target][exchange.grid.name]
+        to_worker = spec.component(exchange.target).is_worker
         for static in (True, False):
             if exchange.static or not static:
-                to_worker = spec.component(exchange.target).is_worker
-                messages = _messages(exchange, static, to_worker, *ends)
-                planned.append(PlannedExchange(exchange, static, *ends, messages))
+                messages = _messages(exchange, static, to_worker, source, target)
+                planned.append(PlannedExchange(exchange, static, source, target, messages))
     # static fields travel once, before everything else
     return Plan(decompositions, tuple(sorted(planned, key=lambda item: not item.static)))
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,10 +83,10 @@ class Declaration:
 
     @classmethod
     def decode(cls, component: str, words: Words, names: bytes) -> Declaration:
-        text = names.decode("latin-1")
         date, ranks, n_grids, n_fields = (int(word) for word in words[:4])
         labels = [
-            text[NAME_LENGTH * i : NAME_LENGTH * (i + 1)].strip() for i in range(n_grids + n_fields)
+            names[NAME_LENGTH * i : NAME_LENGTH * (i + 1)].decode("latin-1").strip()
+            for i in range(n_grids + n_fields)
         ]
         sizes = words[4 : 4 + 4 * n_grids].reshape(n_grids, 4)
         at = 4 + 4 * n_grids
@@ -101,7 +102,7 @@ class Declaration:
             labels[n_grids + f]: DeclaredField(labels[grid - 1], direction, levels, f + 1)
             for f, (grid, direction, levels) in enumerate(declared.tolist())
         }
-        restart_file = text[NAME_LENGTH * (n_grids + n_fields) :].strip()
+        restart_file = os.fsdecode(names[NAME_LENGTH * (n_grids + n_fields) :].strip())
         return cls(component, date, restart_file, grids, periodic, fields)
 
 
@@ -136,5 +137,5 @@ class Control:
         names = ("total", "packing", "waiting", "unpacking")
         profile = {k: w / 1e9 for k, w in zip(names, words[at : at + 4].tolist(), strict=True)}
         length = int(words[at + 4])
-        file = words[at + 5 :].tobytes()[:length].decode()
+        file = os.fsdecode(words[at + 5 :].tobytes()[:length])
         return cls(int(words[0]), int(words[1]), counts, profile, file)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,7 +36,7 @@ class Problems:
     messages: list[str] = field(default_factory=list)
 
     def add(self, place: str, text: str) -> None:
-        message = f"{place}: {text}"
+        message = " ".join(f"{place}: {text}".splitlines())
         if message not in self.messages:
             self.messages.append(message)
 
@@ -52,10 +53,15 @@ class Value:
     path: Path
     problems: Problems
     name: str = ""
+    key: yaml.Node | None = None  # where the name stands
 
     @property
     def place(self) -> str:
         return f"{self.path.name}:{self.node.start_mark.line + 1}"
+
+    @property
+    def key_place(self) -> str:
+        return f"{self.path.name}:{(self.key or self.node).start_mark.line + 1}"
 
     def wrong(self, expected: str) -> None:
         self.problems.add(self.place, f"{self.name}: got {self.text()}, expected {expected}")
@@ -70,8 +76,8 @@ class Value:
         loader = yaml.SafeLoader("")
         try:
             return loader.construct_document(self.node)
-        except yaml.YAMLError as error:
-            self.problems.add(self.place, f"{self.name}: {error}")
+        except (yaml.YAMLError, ValueError):
+            self.wrong("a value of YAML; put text that looks like a date or a number in quotes")
             return None
         finally:
             loader.dispose()
@@ -93,7 +99,7 @@ class Value:
                 )
                 continue
             seen.add(name)
-            yield name, Value(node, self.path, self.problems, name)
+            yield name, Value(node, self.path, self.problems, name, key)
 
     def mapping(self, known: Iterable[str], required: Iterable[str] = ()) -> dict[str, Value]:
         """The mapping's values; unknown and missing keys are noted."""
@@ -104,7 +110,7 @@ class Value:
                 found[key] = value
             else:
                 where = f" in {self.name}" if self.name else ""
-                self.problems.add(value.place, f"unknown key '{key}'{where}{hint(key, names)}")
+                self.problems.add(value.key_place, f"unknown key '{key}'{where}{hint(key, names)}")
         if isinstance(self.node, yaml.MappingNode):
             for key in required:
                 if key not in found:
@@ -145,12 +151,12 @@ class Value:
         return default
 
     def number(self, default: float) -> float:
-        """A positive number."""
+        """A positive, finite number."""
         try:
             number = float(self.node.value) if isinstance(self.node, yaml.ScalarNode) else 0.0
         except ValueError:
             number = 0.0
-        if number > 0.0:
+        if 0.0 < number < math.inf:
             return number
         self.wrong("a number above 0")
         return default
@@ -175,8 +181,11 @@ def read_yaml(path: Path, problems: Problems) -> Value:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise SpecError([f"{path.name}:{line}: not YAML: {error.problem}"]) from error
-    except yaml.YAMLError as error:
-        raise SpecError([f"{path.name}: not YAML: {error}"]) from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise SpecError([f"{path.name}:{line}: not YAML: {error.reason}"]) from error
+    except RecursionError as error:
+        raise SpecError([f"{path.name}:1: not a spec: nested too deep"]) from error
     if node is None:
-        raise SpecError([f"{path.name}: empty; a spec has run, components, grids, exchanges"])
+        raise SpecError([f"{path.name}:1: empty; a spec has run, components, grids, exchanges"])
     return Value(node, path, problems)

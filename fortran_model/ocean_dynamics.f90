@@ -45,8 +45,8 @@ contains
     nz = config%grid%nz
     dynamics%linear = config%dynamics%linear
     dynamics%energy = config%dynamics%vorticity == 'energy'
-    dynamics%thickness = config%layers%thickness(:nz)
-    dynamics%reduced_gravity = config%layers%reduced_gravity(:nz)
+    allocate (dynamics%thickness(nz), source=config%layers%thickness(:nz))
+    allocate (dynamics%reduced_gravity(nz), source=config%layers%reduced_gravity(:nz))
     allocate (dynamics%inverse_dx_u(1 - hw:domain%ni + hw, 1 - hw:domain%nj + hw))
     allocate (dynamics%inverse_dy_v, dynamics%inverse_area_t, dynamics%slip_area_f, &
       dynamics%sea_area_t, mold=dynamics%inverse_dx_u)
@@ -56,8 +56,8 @@ contains
     dynamics%sea_area_t(:, :) = grid%area_t*grid%mask_t
     ! along a wall: no vorticity with free slip, twice the one-sided difference with no slip
     dynamics%slip_area_f(:, :) = merge(grid%mask_f, 2 - grid%mask_f, config%grid%free_slip)/grid%area_f
-    allocate (dynamics%montgomery, dynamics%bernoulli, dynamics%flux_x, dynamics%flux_y, dynamics%q, &
-      source=0*dynamics%inverse_dx_u)
+    allocate (dynamics%montgomery(1 - hw:domain%ni + hw, 1 - hw:domain%nj + hw), source=0.0_wp)
+    allocate (dynamics%bernoulli, dynamics%flux_x, dynamics%flux_y, dynamics%q, source=dynamics%montgomery)
     allocate (dynamics%displacement(1 - hw:domain%ni + hw, 1 - hw:domain%nj + hw, nz), source=0.0_wp)
   end function build_dynamics
 

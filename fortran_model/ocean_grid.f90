@@ -11,7 +11,7 @@ module ocean_grid
   implicit none (type, external)
   private
 
-  public :: grid_type, build_grid, axis, narrowest
+  public :: grid_type, build_grid, axis, coriolis, grid_height, narrowest
 
   real(wp), parameter :: earth_radius = 6.378e6_wp        !< [m]
   real(wp), parameter :: earth_rotation = 7.2921e-5_wp    !< [s-1]
@@ -42,11 +42,8 @@ contains
     call place(config, domain, half, 0.0_wp, grid%x_u, grid%y_u, grid%dx_u, grid%dy_u, grid%area_u)
     call place(config, domain, 0.0_wp, half, grid%x_v, grid%y_v, grid%dx_v, grid%dy_v, grid%area_v)
     call place(config, domain, half, half, grid%x_f, grid%y_f, grid%dx_f, grid%dy_f, grid%area_f)
-    if (grid%spherical) then
-      grid%coriolis_f = 2*earth_rotation*sin(grid%y_f*degree)
-    else
-      grid%coriolis_f = config%f0 + config%beta*grid%y_f
-    end if
+    allocate (grid%coriolis_f, mold=grid%y_f)
+    grid%coriolis_f(:, :) = coriolis(config, grid%y_f)
     call mask(config, domain, grid)
   end function build_grid
 
@@ -67,6 +64,24 @@ contains
       axis = config%length_y*position/config%ny
     end if
   end function axis
+
+  !> Coriolis parameter at y [s-1].
+  pure elemental real(wp) function coriolis(config, y)
+    type(grid_config_type), intent(in) :: config
+    real(wp), intent(in) :: y   !< [m or degrees_north]
+    if (config%geometry == 'spherical') then
+      coriolis = 2*earth_rotation*sin(y*degree)
+    else
+      coriolis = config%f0 + config%beta*y
+    end if
+  end function coriolis
+
+  !> From the south to the north edge [m].
+  pure real(wp) function grid_height(config)
+    type(grid_config_type), intent(in) :: config
+    grid_height = config%length_y
+    if (config%geometry == 'spherical') grid_height = earth_radius*degree*config%height
+  end function grid_height
 
   !> Largest dx-2 + dy-2 of all cells [m-2].
   pure real(wp) function narrowest(config)

@@ -3,13 +3,19 @@
 module ocean_job
   use, intrinsic :: iso_fortran_env, only: error_unit
   use mpi_f08, only: MPI_Abort, MPI_Barrier, MPI_Bcast, MPI_CHARACTER, MPI_Comm, MPI_Comm_rank, &
-    MPI_COMM_WORLD, MPI_Finalize, MPI_Finalized, MPI_Init, MPI_INTEGER
+    MPI_COMM_WORLD, MPI_DOUBLE_PRECISION, MPI_Finalize, MPI_Finalized, MPI_Init, MPI_INTEGER, MPI_INTEGER8
+  use ocean_kinds, only: dates, wp
   implicit none (type, external)
   private
 
-  public :: start_mpi, stop_mpi, abort_run, abort_together, broadcast_text
+  public :: start_mpi, stop_mpi, abort_run, abort_together, is_root, broadcast, broadcast_text
 
   integer, parameter :: root = 0
+
+  !> Rank 0's numbers on every rank.
+  interface broadcast
+    module procedure broadcast_dates, broadcast_reals
+  end interface broadcast
 
 contains
 
@@ -37,22 +43,38 @@ contains
   subroutine abort_together(comm, message)
     type(MPI_Comm), intent(in) :: comm
     character(*), intent(in) :: message
-    integer :: rank
-    call MPI_Comm_rank(comm, rank)
-    if (rank == root) call abort_run(message)
+    if (is_root(comm)) call abort_run(message)
     call MPI_Barrier(comm)   ! never passed: root ends the job
   end subroutine abort_together
+
+  logical function is_root(comm)
+    type(MPI_Comm), intent(in) :: comm
+    integer :: rank
+    call MPI_Comm_rank(comm, rank)
+    is_root = rank == root
+  end function is_root
 
   !> Rank 0's text on every rank.
   subroutine broadcast_text(comm, text)
     type(MPI_Comm), intent(in) :: comm
-    character(:), allocatable, intent(inout) :: text
-    integer :: length, rank
-    call MPI_Comm_rank(comm, rank)
-    if (rank == root) length = len(text)
+    character(:), allocatable, intent(inout) :: text   !< not allocated on other ranks
+    integer :: length
+    if (is_root(comm)) length = len(text)
     call MPI_Bcast(length, 1, MPI_INTEGER, root, comm)
-    if (rank /= root) allocate (character(length) :: text)
+    if (.not. is_root(comm)) allocate (character(length) :: text)
     call MPI_Bcast(text, length, MPI_CHARACTER, root, comm)
   end subroutine broadcast_text
+
+  subroutine broadcast_dates(comm, values)
+    type(MPI_Comm), intent(in) :: comm
+    integer(dates), intent(inout), contiguous :: values(:)
+    call MPI_Bcast(values, size(values), MPI_INTEGER8, root, comm)
+  end subroutine broadcast_dates
+
+  subroutine broadcast_reals(comm, values)
+    type(MPI_Comm), intent(in) :: comm
+    real(wp), intent(inout), contiguous :: values(:)
+    call MPI_Bcast(values, size(values), MPI_DOUBLE_PRECISION, root, comm)
+  end subroutine broadcast_reals
 
 end module ocean_job

@@ -3,7 +3,7 @@
 module ocean_namelist
   use mpi_f08, only: MPI_Comm
   use ocean_config, only: config_type, path, word
-  use ocean_job, only: abort_run, abort_together, broadcast_text
+  use ocean_job, only: abort_run, abort_together, broadcast_text, is_root
   use ocean_namelist_text, only: entry_type, read_text, split_entries
   use ocean_text, only: integer_text
   use ocean_validate, only: validate_config
@@ -96,11 +96,12 @@ contains
     type(entry_type), allocatable :: entries(:)
     character(:), allocatable :: text, error
 
-    call read_text(file, text, error)
-    if (.not. allocated(error)) then
-      call broadcast_text(comm, text)   ! one file system may be late: rank 0's text counts
-      call split_entries(file, text, entries, error)
+    if (is_root(comm)) then
+      call read_text(file, text, error)
+      if (allocated(error)) call abort_run(error)
     end if
+    call broadcast_text(comm, text)
+    call split_entries(file, text, entries, error)
     if (.not. allocated(error)) call apply_entries(file, entries, config, error)
     if (.not. allocated(error)) call validate_config(file, entries, config, error)
     if (allocated(error)) call abort_together(comm, error)

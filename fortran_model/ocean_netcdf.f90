@@ -3,13 +3,15 @@
 module ocean_netcdf
   use netcdf, only: nf90_close, nf90_create, nf90_def_dim, nf90_def_var, nf90_double, nf90_get_var, &
     nf90_inq_varid, nf90_inquire_dimension, nf90_inquire_variable, nf90_int, nf90_max_name, &
-    nf90_max_var_dims, nf90_netcdf4, nf90_noerr, nf90_nowrite, nf90_open, nf90_put_att, nf90_strerror
+    nf90_max_var_dims, nf90_netcdf4, nf90_noerr, nf90_nowrite, nf90_open, nf90_put_att, &
+    nf90_put_var, nf90_strerror
   use ocean_job, only: abort_run
   use ocean_kinds, only: wp
   implicit none (type, external)
   private
 
-  public :: check, create_file, open_file, close_file, define_variable, read_variable, has_variable
+  public :: check, create_file, open_file, close_file, define_variable, has_variable, read_variable, &
+    write_attribute, write_field
 
 contains
 
@@ -51,19 +53,38 @@ contains
     kind = nf90_double
     if (present(integers)) kind = merge(nf90_int, nf90_double, integers)
     call check(nf90_def_var(id, name, kind, dimensions, variable), name, 'cannot define it')
-    if (present(units)) call text(units, 'units')
-    if (present(long_name)) call text(long_name, 'long_name')
-    if (present(standard_name)) call text(standard_name, 'standard_name')
-
-  contains
-
-    subroutine text(value, attribute)
-      character(*), intent(in) :: value, attribute
-      if (value == '') return
-      call check(nf90_put_att(id, variable, attribute, value), name, 'cannot set '//attribute)
-    end subroutine text
-
+    if (present(units)) call write_attribute(id, variable, 'units', units)
+    if (present(long_name)) call write_attribute(id, variable, 'long_name', long_name)
+    if (present(standard_name)) call write_attribute(id, variable, 'standard_name', standard_name)
   end function define_variable
+
+  !> Of a variable or nf90_global; an empty value is left out.
+  subroutine write_attribute(id, variable, attribute, value)
+    integer, intent(in) :: id, variable
+    character(*), intent(in) :: attribute, value
+    if (value == '') return
+    call check(nf90_put_att(id, variable, attribute, trim(value)), attribute, 'cannot set it')
+  end subroutine write_attribute
+
+  !> Write (nx, ny, nz), as one record when a record number is given; nz = 1 has no level dimension.
+  subroutine write_field(id, name, field, record)
+    integer, intent(in) :: id
+    character(*), intent(in) :: name
+    real(wp), intent(in) :: field(:, :, :)
+    integer, intent(in), optional :: record
+    integer :: variable, rank, start(4), extent(4)
+
+    call check(nf90_inq_varid(id, name, variable), name, 'no such variable')
+    call check(nf90_inquire_variable(id, variable, ndims=rank), name, 'cannot inquire')
+    start = 1
+    extent = [shape(field), 1]
+    if (present(record)) then
+      start(rank) = record
+      extent(rank) = 1
+    end if
+    call check(nf90_put_var(id, variable, field, start=start(:rank), count=extent(:rank)), name, &
+      'cannot write it')
+  end subroutine write_field
 
   logical function has_variable(id, name)
     integer, intent(in) :: id

@@ -2,7 +2,7 @@
 !> What the values of a namelist may be.
 module ocean_validate
   use ocean_config, only: config_type, max_layers, max_streams
-  use ocean_grid, only: narrowest
+  use ocean_grid, only: axis, coriolis, narrowest
   use ocean_kinds, only: wp
   use ocean_namelist_text, only: entry_type
   use ocean_text, only: integer_text, number_text
@@ -138,6 +138,8 @@ contains
         "'"//trim(config%experiment%origin)//"'", "a date 'yyyy-mm-dd hh:mm:ss'")
       call choice('initial', 'kind', config%initial%kind, 'rest, jet, file')
       call needs_file('initial', 'file', 'kind', config%initial%kind, config%initial%file)
+      call allow(config%initial%kind /= 'jet' .or. edge_product() > 0, 'initial', 'kind', "'jet'", &
+        'rest, file; a jet needs a Coriolis parameter of one sign')
       call choice('dynamics', 'vorticity', config%dynamics%vorticity, 'energy, enstrophy')
       call choice('forcing', 'wind', config%forcing%wind, 'none, double_gyre, single_gyre, file')
       call needs_file('forcing', 'wind_file', 'wind', config%forcing%wind, config%forcing%wind_file)
@@ -148,6 +150,12 @@ contains
       call allow(config%closure%kind /= 'coupled' .or. config%coupling%enabled, 'closure', 'kind', &
         "'coupled'", 'none, zb20; or set &coupling enabled = .true.')
     end subroutine check_choices
+
+    !> Product of those at the two edges: positive when f keeps its sign.
+    pure real(wp) function edge_product()
+      edge_product = coriolis(config%grid, axis(config%grid, .false., 0.0_wp)) &
+        *coriolis(config%grid, axis(config%grid, .false., real(config%grid%ny, wp)))
+    end function edge_product
 
     subroutine check_numbers()
       call at_least('time', 'dt', config%time%dt, 1)

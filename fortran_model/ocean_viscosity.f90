@@ -31,7 +31,7 @@ module ocean_viscosity
     real(wp), allocatable, dimension(:, :) :: tension, shear       !< of the flow [s-1]
     real(wp), allocatable, dimension(:, :) :: tension2, shear2     !< of L [m-2 s-1]
     real(wp), allocatable, dimension(:, :) :: u2, v2               !< L [m-1 s-1]
-    real(wp), allocatable, dimension(:, :) :: stress_t, stress_f   !< times face length squared
+    real(wp), allocatable, dimension(:, :) :: stress_t, stress_f   !< h (nu strain) [m3 s-2]
   end type viscosity_type
 
 contains
@@ -51,14 +51,16 @@ contains
     viscosity%flow_dependent = viscosity%smagorinsky_laplacian > 0 .or. viscosity%smagorinsky_biharmonic > 0
     viscosity%active = viscosity%second .or. viscosity%fourth
     viscosity%linear = config%dynamics%linear
-    viscosity%thickness = config%layers%thickness(:config%grid%nz)
+    allocate (viscosity%thickness(config%grid%nz), source=config%layers%thickness(:config%grid%nz))
 
-    allocate (viscosity%slip(1 - domain%hw:domain%ni + domain%hw, 1 - domain%hw:domain%nj + domain%hw))
+    allocate (viscosity%rest(1 - domain%hw:domain%ni + domain%hw, 1 - domain%hw:domain%nj + domain%hw), &
+      source=0.0_wp)
+    allocate (viscosity%slip, mold=viscosity%rest)
     viscosity%slip(:, :) = merge(grid%mask_f, 2 - grid%mask_f, config%grid%free_slip)
     allocate (viscosity%sea_area_t, viscosity%length_t, viscosity%length_f, viscosity%laplacian_t, &
-      viscosity%laplacian_f, viscosity%biharmonic_t, viscosity%biharmonic_f, viscosity%rest, &
+      viscosity%laplacian_f, viscosity%biharmonic_t, viscosity%biharmonic_f, &
       viscosity%tension, viscosity%shear, viscosity%tension2, viscosity%shear2, viscosity%u2, &
-      viscosity%v2, viscosity%stress_t, viscosity%stress_f, source=0*viscosity%slip)
+      viscosity%v2, viscosity%stress_t, viscosity%stress_f, source=viscosity%rest)
     viscosity%sea_area_t(:, :) = grid%area_t*grid%mask_t
     call limits(grid%dx_t, grid%dy_t, viscosity%length_t, viscosity%laplacian_t, viscosity%biharmonic_t)
     call limits(grid%dx_f, grid%dy_f, viscosity%length_f, viscosity%laplacian_f, viscosity%biharmonic_f)
@@ -91,7 +93,7 @@ contains
     do k = 1, size(u, 3)
       call strain(domain, grid, viscosity%slip, 1, u(:, :, k), v(:, :, k), viscosity%tension, viscosity%shear)
       if (viscosity%fourth) then
-        call divergence(domain, grid, viscosity)
+        call divergence(domain, grid, 1, viscosity%tension, viscosity%shear, viscosity%u2, viscosity%v2)
         call strain(domain, grid, viscosity%slip, 0, viscosity%u2, viscosity%v2, viscosity%tension2, &
           viscosity%shear2)
       end if
@@ -130,3 +132,127 @@ contains
       end do
     end do
   end subroutine strain
+
+  !> Divergence of a stress given by its tension and shear, on faces (1-more:ni+more) and so in y.
+  subroutine divergence(domain, grid, more, tension, shear, fu, fv)
+    type(domain_type), intent(in) :: domain
+    type(grid_type), intent(in) :: grid
+    integer, intent(in) :: more
+    real(wp), intent(in), contiguous, dimension(1 - domain%hw:, 1 - domain%hw:) :: tension, shear
+    real(wp), intent(inout), contiguous, dimension(1 - domain%hw:, 1 - domain%hw:) :: fu, fv
+    integer :: i, j
+
+    associate (dx_t => grid%dx_t, dy_t => grid%dy_t, dx_f => grid%dx_f, dy_f => grid%dy_f)
+      do j = 1 - more, domain%nj + more
+        do i = 1 - more, domain%ni + more
+          fu(i, j) = grid%mask_u(i, j)/grid%area_u(i, j) &
+            *((dy_t(i + 1, j)*dy_t(i + 1, j)*tension(i + 1, j) - dy_t(i, j)*dy_t(i, j)*tension(i, j)) &
+              /grid%dy_u(i, j) &
+              + (dx_f(i, j)*dx_f(i, j)*shear(i, j) - dx_f(i, j - 1)*dx_f(i, j - 1)*shear(i, j - 1)) &
+              /grid%dx_u(i, j))
+          fv(i, j) = grid%mask_v(i, j)/grid%area_v(i, j) &
+            *((dy_f(i, j)*dy_f(i, j)*shear(i, j) - dy_f(i - 1, j)*dy_f(i - 1, j)*shear(i - 1, j)) &
+              /grid%dy_v(i, j) &
+              - (dx_t(i, j + 1)*dx_t(i, j + 1)*tension(i, j + 1) - dx_t(i, j)*dx_t(i, j)*tension(i, j)) &
+              /grid%dx_v(i, j))
+        end do
+      end do
+    end associate
+  end subroutine divergence
+
+  !> Stresses from the strains in the work space, and their divergence over the face thickness.
+  subroutine add_stress(domain, grid, viscosity, h, fu, fv)
+    type(domain_type), intent(in) :: domain
+    type(grid_type), intent(in) :: grid
+    type(viscosity_type), intent(inout) :: viscosity
+    real(wp), intent(in), contiguous :: h(1 - domain%hw:, 1 - domain%hw:)
+    real(wp), intent(inout), contiguous, dimension(1 - domain%hw:, 1 - domain%hw:) :: fu, fv
+    integer :: i, j
+
+    call stress_at_cells(domain, viscosity, h)
+    call stress_at_corners(domain, viscosity, h)
+    call divergence(domain, grid, 0, viscosity%stress_t, viscosity%stress_f, viscosity%u2, viscosity%v2)
+    do j = 1, domain%nj
+      do i = 1, domain%ni
+        fu(i, j) = fu(i, j) + viscosity%u2(i, j)/(0.5_wp*(h(i, j) + h(i + 1, j)))
+        fv(i, j) = fv(i, j) + viscosity%v2(i, j)/(0.5_wp*(h(i, j) + h(i, j + 1)))
+      end do
+    end do
+  end subroutine add_stress
+
+  subroutine stress_at_cells(domain, viscosity, h)
+    type(domain_type), intent(in) :: domain
+    type(viscosity_type), intent(inout) :: viscosity
+    real(wp), intent(in), contiguous :: h(1 - domain%hw:, 1 - domain%hw:)
+    real(wp) :: rate   !< of strain [s-1]
+    integer :: i, j
+
+    rate = 0
+    associate (tension => viscosity%tension, shear => viscosity%shear)
+      do j = 1, domain%nj + 1
+        do i = 1, domain%ni + 1
+          if (viscosity%flow_dependent) then
+            rate = sqrt(tension(i, j)*tension(i, j) &
+              + 0.25_wp*((shear(i - 1, j - 1)*shear(i - 1, j - 1) + shear(i, j)*shear(i, j)) &
+                         + (shear(i - 1, j)*shear(i - 1, j) + shear(i, j - 1)*shear(i, j - 1))))
+          end if
+          viscosity%stress_t(i, j) = h(i, j)*( &
+            laplacian(viscosity, rate, viscosity%length_t(i, j), viscosity%laplacian_t(i, j))*tension(i, j) &
+            - biharmonic(viscosity, rate, viscosity%length_t(i, j), viscosity%biharmonic_t(i, j)) &
+            *viscosity%tension2(i, j))
+        end do
+      end do
+    end associate
+  end subroutine stress_at_cells
+
+  subroutine stress_at_corners(domain, viscosity, h)
+    type(domain_type), intent(in) :: domain
+    type(viscosity_type), intent(inout) :: viscosity
+    real(wp), intent(in), contiguous :: h(1 - domain%hw:, 1 - domain%hw:)
+    real(wp) :: rate        !< of strain [s-1]
+    real(wp) :: thickness   !< of the sea cells around the corner [m]
+    integer :: i, j
+
+    rate = 0
+    associate (tension => viscosity%tension, shear => viscosity%shear, area => viscosity%sea_area_t)
+      do j = 0, domain%nj
+        do i = 0, domain%ni
+          if (viscosity%flow_dependent) then
+            rate = sqrt(shear(i, j)*shear(i, j) &
+              + 0.25_wp*((tension(i, j)*tension(i, j) + tension(i + 1, j + 1)*tension(i + 1, j + 1)) &
+                         + (tension(i + 1, j)*tension(i + 1, j) + tension(i, j + 1)*tension(i, j + 1))))
+          end if
+          thickness = ((area(i, j)*h(i, j) + area(i + 1, j + 1)*h(i + 1, j + 1)) &
+                       + (area(i + 1, j)*h(i + 1, j) + area(i, j + 1)*h(i, j + 1))) &
+            /max((area(i, j) + area(i + 1, j + 1)) + (area(i + 1, j) + area(i, j + 1)), tiny(1.0_wp))
+          viscosity%stress_f(i, j) = thickness*( &
+            laplacian(viscosity, rate, viscosity%length_f(i, j), viscosity%laplacian_f(i, j))*shear(i, j) &
+            - biharmonic(viscosity, rate, viscosity%length_f(i, j), viscosity%biharmonic_f(i, j)) &
+            *viscosity%shear2(i, j))
+        end do
+      end do
+    end associate
+  end subroutine stress_at_corners
+
+  !> nu = constant + C rate length2, the latter bounded for stability [m2 s-1].
+  pure real(wp) function laplacian(viscosity, rate, length, largest)
+    type(viscosity_type), intent(in) :: viscosity
+    real(wp), intent(in) :: rate, length, largest
+    laplacian = viscosity%laplacian
+    if (viscosity%smagorinsky_laplacian > 0) then
+      laplacian = max(laplacian, min(laplacian + viscosity%smagorinsky_laplacian*rate*length, largest))
+    end if
+  end function laplacian
+
+  !> nu4 = constant + C rate length4, the latter bounded for stability [m4 s-1].
+  pure real(wp) function biharmonic(viscosity, rate, length, largest)
+    type(viscosity_type), intent(in) :: viscosity
+    real(wp), intent(in) :: rate, length, largest
+    biharmonic = viscosity%biharmonic
+    if (viscosity%smagorinsky_biharmonic > 0) then
+      biharmonic = max(biharmonic, &
+        min(biharmonic + viscosity%smagorinsky_biharmonic*rate*(length*length), largest))
+    end if
+  end function biharmonic
+
+end module ocean_viscosity

@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from closure_case import (  # noqa: E402
+from closures.case import (  # noqa: E402
     METRICS,
     Array,
     Case,

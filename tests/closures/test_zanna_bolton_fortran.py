@@ -12,13 +12,13 @@ from jobs import run_ocean
 
 pytest.importorskip("torch")
 
-from closure_case import STATICS, Array, Case, run_tile, same_bits
+from closures.case import STATICS, Array, Case, run_tile, same_bits
 
 from ml_server.closures import ZannaBolton2020
 
 NX, NY, NZ, STEPS = 24, 22, 2, 3
 GEOMETRY = {
-    "cartesian": {"length_x": 2.4e5, "length_y": 3.3e5, "f0": 1.0e-4, "beta": 2.0e-11},
+    "cartesian": {"length_x": 2.4e5, "length_y": 3.3e5, "f0": 1.0e-4},
     "spherical": {"west": 0.0, "south": 40.0, "width": 6.0, "height": 5.5},
 }
 

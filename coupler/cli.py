@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: MIT
+"""The command line `halocline`. It never starts MPI: jobs are processes that it launches."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from rich.console import Console
+
+from coupler.check import Findings, check_spec
+from coupler.coupled_run import RunOptions, draw, print_launches, run_spec
+from coupler.help_texts import CHECK, DESCRIPTION, EXIT_CODES, PLAN, PLOT, RUN
+from coupler.plan import build_plan, parse_ranks, plan_json, with_ranks
+from coupler.spec import CouplingSpec
+from coupler.spec_load import load_spec
+from coupler.spec_yaml import SpecError
+from coupler.tables import print_plan, say
+
+MISTAKE, INTERRUPTED = 2, 130  # exit codes beside 0, and 1 for a run that failed
+
+Command = Callable[[argparse.Namespace, Console], int]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The exit code. Mistakes go to stderr, everything else to stdout."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if "command" not in options:
+        parser.print_help()
+        return MISTAKE
+    console = Console(highlight=False)
+    try:
+        return int(options.command(options, console))
+    except SpecError as error:
+        return _say_mistakes(error.messages)
+    except OSError as error:
+        return _say_mistakes([str(error)])
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        "halocline", description=DESCRIPTION, epilog=EXIT_CODES, formatter_class=raw
+    )
+    parser.add_argument("--version", action="version", version=f"halocline {_version()}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+
+    def add(
+        name: str, summary: str, texts: tuple[str, str], command: Command
+    ) -> argparse.ArgumentParser:
+        description, examples = texts
+        added = commands.add_parser(
+            name,
+            help=summary,
+            description=description,
+            epilog=f"{examples}\n{EXIT_CODES}",
+            formatter_class=raw,
+        )
+        added.set_defaults(command=command)
+        return added
+
+    check = add("check", "find mistakes without running", CHECK, _check)
+    plan = add("plan", "show who sends what to whom", PLAN, _plan)
+    run = add("run", "run a coupled job", RUN, _run)
+    plot = add("plot", "draw a finished run", PLOT, _plot)
+    for command in (check, plan, run):
+        command.add_argument("spec", metavar="SPEC", type=Path, help="the coupling spec (YAML)")
+        command.add_argument(
+            "--ranks",
+            metavar="NAME=N,...",
+            help="rank counts in place of the spec's, for example ocean=4,closure=2",
+        )
+    for command in (check, run):
+        command.add_argument(
+            "--no-load",
+            action="store_true",
+            help="do not import the predictor, which can take seconds (torch)",
+        )
+        command.add_argument(
+            "--mpirun",
+            metavar="COMMAND",
+            default="mpirun",
+            help="the launcher and its options (default: %(default)s)",
+        )
+    plan.add_argument("--json", action="store_true", help="the whole plan as JSON")
+    run.add_argument("--dry-run", action="store_true", help="only print the commands")
+    run.add_argument(
+        "--reference",
+        action="store_true",
+        help="first run the model without the workers, with the namelist changes of "
+        "run.reference, and draw both at the end",
+    )
+    run.add_argument(
+        "--timeout", metavar="SECONDS", type=_seconds, help="end a job that runs longer"
+    )
+    plot.add_argument(
+        "directory", metavar="RUNDIR", type=Path, help="where the run wrote its files"
+    )
+    plot.add_argument(
+        "--reference",
+        metavar="DIR",
+        type=Path,
+        help="the run to compare with (default: RUNDIR/reference if it is there)",
+    )
+    return parser
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not value > 0.0:
+        raise argparse.ArgumentTypeError(f"got '{text}', expected seconds, above 0")
+    return value
+
+
+def _load(options: argparse.Namespace) -> CouplingSpec:
+    spec = load_spec(options.spec)
+    return with_ranks(spec, parse_ranks(options.ranks, spec)) if options.ranks else spec
+
+
+def _launcher(options: argparse.Namespace) -> tuple[str, ...]:
+    words = tuple(shlex.split(options.mpirun))
+    if not words:
+        raise SpecError(["--mpirun: got nothing, expected a command such as mpirun"])
+    return words
+
+
+def _check(options: argparse.Namespace, console: Console) -> int:
+    spec = _load(options)
+    findings = check_spec(spec, not options.no_load, _launcher(options)[0])
+    for text in findings.passed:
+        say(console, f"ok       {text}", "green")
+    _say_remarks(findings, console)
+    return _say_mistakes(findings.errors) if findings.errors else 0
+
+
+def _plan(options: argparse.Namespace, console: Console) -> int:
+    spec = _load(options)
+    plan = build_plan(spec)
+    if options.json:
+        print(json.dumps(plan_json(plan), indent=2))
+    else:
+        print_plan(console, spec, plan)
+    return 0
+
+
+def _run(options: argparse.Namespace, console: Console) -> int:
+    spec = _load(options)
+    launcher = _launcher(options)
+    findings = check_spec(spec, not options.no_load, launcher[0])
+    # a dry run's stdout holds the commands and nothing else
+    _say_remarks(findings, Console(stderr=True) if options.dry_run else console)
+    if findings.errors:
+        return _say_mistakes(findings.errors)
+    run = RunOptions(launcher, options.reference, options.timeout)
+    if options.dry_run:
+        print_launches(spec, run, console)
+        return 0
+    return run_spec(spec, run, console)
+
+
+def _plot(options: argparse.Namespace, console: Console) -> int:
+    reference = options.reference
+    if reference is None and (options.directory / "reference").is_dir():
+        reference = options.directory / "reference"
+    return 0 if draw(console, options.directory, reference) else 1
+
+
+def _say_remarks(findings: Findings, console: Console) -> None:
+    for text in findings.warnings:
+        say(console, f"warning  {text}", "yellow")
+    for text in findings.notes:
+        say(console, f"note     {text}")
+
+
+def _say_mistakes(messages: list[str]) -> int:
+    console = Console(stderr=True)
+    for message in messages:
+        say(console, message, "red")
+    count = len(messages)
+    say(console, f"halocline: {count} mistake{'' if count == 1 else 's'}", "bold red")
+    return MISTAKE
+
+
+def _version() -> str:
+    try:
+        return version("halocline")
+    except PackageNotFoundError:
+        return "(a source tree that is not installed)"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

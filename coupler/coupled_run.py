@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: MIT
+"""`halocline run`: directories, the reference, the coupled job, and what came of them."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from coupler.job import Outcome, run_job
+from coupler.launch import Launch, coupled_launch, reference_launch
+from coupler.monitor import MONITOR
+from coupler.progress import JobProgress, Source, StepsOfLog, read_profiles, steps_of_workers
+from coupler.reference import reference_path, require_reference, write_reference_namelist
+from coupler.spec import CouplingSpec
+from coupler.tables import print_outputs, print_profiles, say
+
+# How halocline's two sides, and models, begin the line that says why a job ended.
+REASON = re.compile(r"halocline: |[\w.-]+: error: ", re.IGNORECASE)
+MORE = re.compile(r"  \S+:\d+: ")
+TAIL = 10  # lines of a log that says no reason
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    launcher: tuple[str, ...]
+    reference: bool
+    timeout: float | None  # [s] of each job
+
+
+def print_launches(spec: CouplingSpec, options: RunOptions, console: Console) -> None:
+    """What `run_spec` would run; as a script, so that it can be pasted."""
+    directory = Path.cwd() / spec.directory
+    if options.reference:
+        require_reference(spec)
+        changes = ", ".join(f"{key} = {value}" for key, value in spec.reference.items())
+        inner = directory / "reference"
+        path = reference_path(spec, inner)
+        say(console, f"# without the workers; {path} is {spec.namelist} with {changes}")
+        say(console, str(reference_launch(spec, inner, path, options.launcher)))
+    say(console, str(coupled_launch(spec, directory, options.launcher)))
+
+
+def run_spec(spec: CouplingSpec, options: RunOptions, console: Console) -> int:
+    """Run the job, after its reference where asked; the exit code. Raises SpecError, OSError."""
+    if options.reference:
+        require_reference(spec)
+    directory = Path.cwd() / spec.directory
+    directory.mkdir(parents=True, exist_ok=True)
+    _note_existing(console, directory)
+    inner = directory / "reference"
+    if options.reference:
+        inner.mkdir(exist_ok=True)
+        namelist = write_reference_namelist(spec, inner)
+        launch = reference_launch(spec, inner, namelist, options.launcher)
+        steps = StepsOfLog()
+        outcome = _run(console, "reference", spec, launch, steps, options)
+        if outcome.failed:
+            return outcome.code
+    profile = directory / "profile"
+    profile.mkdir(exist_ok=True)
+    for stale in profile.glob("*.json"):
+        stale.unlink()
+    launch = coupled_launch(spec, directory, options.launcher)
+    outcome = _run(console, "coupled", spec, launch, steps_of_workers(spec, profile), options)
+    workers = [component.name for component in spec.components if component.is_worker]
+    profiles = read_profiles(profile, workers)
+    if not outcome.failed and profiles:
+        print_profiles(console, spec, profiles)
+    if not outcome.failed and options.reference:
+        draw(console, directory, inner)
+    return outcome.code
+
+
+def _run(
+    console: Console,
+    label: str,
+    spec: CouplingSpec,
+    launch: Launch,
+    source: Source,
+    options: RunOptions,
+) -> Outcome:
+    """One job with its progress, and what came of it."""
+    say(console, str(launch), "dim")
+    log = launch.directory / "job.log"
+    begun = time.time()
+    environment = {MONITOR: str(launch.directory / "profile")}
+    with JobProgress(console, label, spec, source) as progress:
+
+        def show(line: str) -> None:
+            if isinstance(source, StepsOfLog):
+                source.read(line)
+            progress.show(line)
+
+        outcome = run_job(launch, log, show, progress.update, environment, options.timeout)
+    if outcome.failed:
+        _explain(console, label, outcome, log)
+        return outcome
+    speed = f", {spec.steps / outcome.seconds:.4g} steps/s" if spec.steps else ""
+    steps = f"{spec.steps} steps in " if spec.steps else ""
+    say(console, f"{label} run: {steps}{outcome.seconds:.1f} s{speed}; log: {log}", "bold green")
+    files = [f for f in sorted(launch.directory.rglob("*.nc")) if f.stat().st_mtime >= begun - 1]
+    inner = launch.directory / "reference"
+    print_outputs(console, [f for f in files if inner not in f.parents], Path.cwd())
+    return outcome
+
+
+def _explain(console: Console, label: str, outcome: Outcome, log: Path) -> None:
+    """The reasons that the ranks gave, once more at the end, where a reader looks."""
+    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+    reasons = failure_reasons(lines)
+    say(console, f"{label} run failed: {outcome.reason}", "bold red")
+    if reasons:
+        say(console, "\n".join(reasons), "red")
+    elif lines:
+        say(console, f"the last lines of {log.name}:")
+        say(console, "\n".join(lines[-TAIL:]))
+    say(console, f"log: {log}")
+
+
+def failure_reasons(lines: list[str]) -> list[str]:
+    """Lines that say why, with the indented `file:line:` that may follow, each once.
+
+    Ranks that were only told of a failure repeat it; they are left out where the first one spoke.
+    """
+    reasons: list[str] = []
+    told: list[str] = []
+    into: list[str] | None = None
+    for line in lines:
+        if REASON.match(line):
+            into = told if "told by " in line else reasons
+        elif not MORE.match(line):  # traces of several ranks come interleaved
+            into = None
+        if into is not None and line not in into:
+            into.append(line)
+    return reasons or told
+
+
+def _note_existing(console: Console, directory: Path) -> None:
+    files = sorted(file.name for file in directory.rglob("*.nc"))
+    if files:
+        more = f" and {len(files) - 4} more" if len(files) > 4 else ""
+        text = (
+            f"note: {directory} holds {', '.join(files[:4])}{more}; the same names are overwritten"
+        )
+        say(console, text, "yellow")
+
+
+def draw(console: Console, directory: Path, reference: Path | None) -> bool:
+    """The picture of a run; false with a word why where there can be none."""
+    try:
+        from coupler.picture import PictureError, draw_run
+    except ImportError as error:
+        say(console, f"no picture: {error}; pip install 'halocline[plot]'", "yellow")
+        return False
+    try:
+        path = draw_run(directory, reference)
+    except PictureError as error:
+        say(console, f"no picture: {error}", "yellow")
+        return False
+    say(console, f"picture: {path}", "bold green")
+    return True

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+"""What `--help` says: for each command a description, and examples."""
+
+DESCRIPTION = """\
+Couples a Fortran ocean model to Python machine learning in one mpirun.
+
+A coupling spec (YAML) says which components there are, on which grid they exchange which fields,
+and how often. Begin with:
+
+  halocline check SPEC      is everything right? nothing is run
+  halocline plan SPEC       who sends how much to whom
+  halocline run SPEC        run it, see how far it is, see where the time went
+
+`halocline COMMAND --help` tells more.
+"""
+
+EXIT_CODES = """\
+exit codes: 0 fine; 1 the run failed; 2 mistakes in the spec or on the command line; 130 Ctrl-C
+"""
+
+CHECK = (
+    """\
+Find everything that can be wrong before a run: the spec, the namelist that the model reads, the
+executables and files of the commands, the predictor, its arguments and its halo. Each mistake is
+shown with its place in the spec and what to do about it.
+""",
+    """\
+examples:
+  halocline check double_gyre.yaml
+  halocline check double_gyre.yaml --no-load      without importing torch
+""",
+)
+
+PLAN = (
+    """\
+Show the boxes of each component, every message of every exchange, its bytes, the imbalance and
+what the halo adds. No MPI is needed: the plan of a large run can be made on a laptop. A model
+decides its own boxes when it runs; here the even split that workers use stands in for them.
+""",
+    """\
+examples:
+  halocline plan double_gyre.yaml
+  halocline plan double_gyre.yaml --ranks ocean=1000,closure=32
+  halocline plan double_gyre.yaml --json
+""",
+)
+
+RUN = (
+    """\
+Check the spec, print the plain mpirun line, run it in run.directory (relative to where you are)
+and show how far it is. At the end: where the time went, and the files that were written. What the
+job prints is also in job.log there. Ctrl-C ends every rank.
+""",
+    """\
+examples:
+  halocline run double_gyre.yaml
+  halocline run double_gyre.yaml --ranks ocean=8,closure=2
+  halocline run double_gyre.yaml --reference      with and without the closure, and a picture
+  halocline run double_gyre.yaml --dry-run        the commands, to type or for a job script
+  halocline run double_gyre.yaml --mpirun 'mpirun --hostfile hosts'
+""",
+)
+
+PLOT = (
+    """\
+Draw a finished run of the ocean model: relative vorticity of the upper layer at the last record,
+and kinetic energy over time, beside the reference run where there is one. Needs matplotlib:
+pip install 'halocline[plot]'.
+""",
+    """\
+examples:
+  halocline plot runs/double_gyre
+  halocline plot runs/double_gyre --reference runs/without_closure
+""",
+)

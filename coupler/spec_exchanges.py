@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: MIT
+"""The spec's `exchanges` and their fields."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from coupler.clock import parse_period
+from coupler.protocol import NAME_LENGTH
+from coupler.spec import ComponentSpec, ExchangeSpec, FieldSpec, Fill, GridSpec, Kind, Point, Wire
+from coupler.spec_run import Run
+from coupler.spec_yaml import Problems, Value, hint
+
+EXCHANGE_KEYS = ("from", "to", "grid", "every", "lag", "halo", "wire", "fields", "static")
+
+
+def read_exchanges(
+    value: Value | None,
+    run: Run,
+    components: dict[str, ComponentSpec],
+    grids: dict[str, GridSpec],
+    problems: Problems,
+) -> list[ExchangeSpec]:
+    exchanges: list[ExchangeSpec] = []
+    for item in value.sequence() if value else []:
+        exchange = _read_exchange(item, run, components, grids, exchanges)
+        if exchange is not None:
+            exchanges.append(exchange)
+    if value and not exchanges and not problems.messages:
+        value.wrong("at least one exchange")
+    _check_fields_once(exchanges, problems)
+    models = sorted({e.source for e in exchanges if not components[e.source].is_worker})
+    if len(models) > 1:
+        problems.add(exchanges[0].place, f"got {' and '.join(models)}, expected one model in a job")
+    for name, component in components.items():
+        if component.is_worker and exchanges and not any(e.target == name for e in exchanges):
+            text = f"worker '{name}' receives nothing: no exchange has to: {name}"
+            problems.add(component.place, text)
+    return exchanges
+
+
+def _check_fields_once(exchanges: list[ExchangeSpec], problems: Problems) -> None:
+    """A field goes from one component to another in one exchange, once."""
+    seen: set[tuple[str, str, str]] = set()
+    for e in exchanges:
+        for field in (*e.fields, *e.static):
+            if (e.source, e.target, field.name) in seen:
+                text = f"field '{field.name}' is listed twice from {e.source} to {e.target}"
+                problems.add(field.place, text)
+            seen.add((e.source, e.target, field.name))
+
+
+def check_name(name: str, value: Value) -> None:
+    """Names travel to the model in NAME_LENGTH characters of one byte."""
+    if len(name) > NAME_LENGTH:
+        text = f"name of {len(name)} characters, expected {NAME_LENGTH} at most"
+        value.problems.add(value.key_place, text)
+    if not (name.isascii() and name.isprintable() and name.strip() == name != ""):
+        value.problems.add(value.key_place, f"name {name!r}, expected ASCII letters and digits")
+
+
+def _read_exchange(
+    item: Value,
+    run: Run,
+    components: dict[str, ComponentSpec],
+    grids: dict[str, GridSpec],
+    earlier: list[ExchangeSpec],
+) -> ExchangeSpec | None:
+    found = item.mapping(EXCHANGE_KEYS, ("from", "to", "fields"))
+    ends = [_named(found.get(key), components, "component") for key in ("from", "to")]
+    if "grid" in found:
+        grid = _named(found["grid"], grids, "grid")
+    else:
+        grid = next(iter(grids)) if len(grids) == 1 else None
+        if grid is None:
+            item.problems.add(item.place, f"missing key 'grid'{hint('', grids)}")
+    if None in ends or grid is None or "fields" not in found:
+        return None
+    source, target = cast("list[str]", ends)
+    if components[source].is_worker == components[target].is_worker:
+        item.problems.add(
+            item.place, f"exchange {source} -> {target}: one side must be a model, one a worker"
+        )
+        return None
+    to_worker = components[target].is_worker
+    for key, allowed, side in (("halo", to_worker, "to"), ("static", to_worker, "to")):
+        if key in found and not allowed:
+            text = f"'{key}' belongs to the exchange {side} the worker"
+            item.problems.add(found[key].place, text)
+    if "lag" in found and to_worker:
+        item.problems.add(found["lag"].place, "'lag' belongs to the exchange from the worker")
+    origin = next((e for e in earlier if e.source == target and e.target == source), None)
+    if not to_worker and origin is None:
+        item.problems.add(
+            item.place,
+            f"exchange {source} -> {target}: list {target} -> {source} before its answer",
+        )
+    period = _read_period(found.get("every"), run, origin if not to_worker else None)
+    if not to_worker and origin is not None and period != origin.period:
+        item.problems.add(
+            item.place,
+            f"every: got {period} s, expected the {origin.period} s of the exchange it answers",
+        )
+    wire = found["wire"].choice(("float32", "float64"), "float32") if "wire" in found else None
+    return ExchangeSpec(
+        source,
+        target,
+        grids[grid],
+        period,
+        found["lag"].integer(0, 0) if "lag" in found else 0,
+        found["halo"].integer(0, 0) if "halo" in found else 0,
+        cast(Wire, wire or (origin.wire if origin else "float32")),
+        _read_fields(found["fields"], grids[grid], grids[grid].nz),
+        _read_fields(found["static"], grids[grid], 1) if "static" in found else (),
+        item.place,
+    )
+
+
+def _read_period(value: Value | None, run: Run, origin: ExchangeSpec | None) -> int:
+    if value is None:
+        return origin.period if origin else run.time_step
+    try:
+        return parse_period(value.string("1 step"), run.time_step)
+    except ValueError as error:
+        value.wrong(str(error))
+        return run.time_step
+
+
+def _named(
+    value: Value | None, known: dict[str, ComponentSpec] | dict[str, GridSpec], what: str
+) -> str | None:
+    if value is None:
+        return None
+    name = value.string()
+    if name in known:
+        return name
+    value.problems.add(value.place, f"unknown {what} '{name}'{hint(name, known)}")
+    return None
+
+
+def _read_fields(value: Value, grid: GridSpec, levels: int) -> tuple[FieldSpec, ...]:
+    """A mapping name -> {point, kind, fill, levels}, or a list of names of scalars at T points."""
+    fields: list[FieldSpec] = []
+    for item in () if value.is_mapping() else value.sequence():
+        name = item.string("?")
+        check_name(name, item)
+        fields.append(FieldSpec(name, "T", "scalar", "zero", levels, item.place))
+    for name, item in value.items() if value.is_mapping() else ():
+        check_name(name, item)
+        found = item.mapping(("point", "kind", "fill", "levels"))
+        point = found["point"].choice("TUVF", "T") if "point" in found else "T"
+        kind = "scalar"
+        if "kind" in found:
+            kind = found["kind"].choice(("scalar", "vector_i", "vector_j"), "scalar")
+        fill = found["fill"].choice(("zero", "replicate"), "zero") if "fill" in found else "zero"
+        count = found["levels"].integer(levels, 1) if "levels" in found else levels
+        kinds = cast(Point, point), cast(Kind, kind), cast(Fill, fill)
+        fields.append(FieldSpec(name, *kinds, count, item.place))
+    if not fields:
+        value.wrong("at least one field")
+    return tuple(fields)

@@ -1,0 +1,310 @@
+# SPDX-License-Identifier: MIT
+"""Every mistake in a spec is found, with its place and a hint; and nothing else is ever raised."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from coupler.spec import CouplingSpec
+from coupler.spec_load import load_spec
+from coupler.spec_yaml import SpecError
+
+SPEC = """\
+run:
+  directory: runs/basin
+  namelist: basin.nml
+  expect: {closure.kind: coupled}
+  reference: {closure.kind: none}
+  time_limit: 20
+components:
+  ocean: {command: ocean_model basin.nml, ranks: 2}
+  closure:
+    worker: true
+    ranks: 2
+    decomposition: {x: 2, y: 1}
+    predictor: {python: "networks:Closure", preset: raw, width: 3}
+grids:
+  ocean:
+    size: {x: 8, y: grid.ny}
+    boundary: {x: periodic, y: closed}
+exchanges:
+  - from: ocean
+    to: closure
+    every: 2 steps
+    halo: 3
+    wire: float64
+    fields:
+      u: {point: U, kind: vector_i, fill: replicate}
+      h: {levels: 1}
+    static: {area: {}}
+  - from: closure
+    to: ocean
+    lag: 1
+    fields: {su: {point: U, kind: vector_i}}
+"""
+NAMELIST = """\
+&time dt = 60, steps = 12 /
+&grid nx = 8, ny = 6, nz = 2 /
+&closure kind = 'coupled' /
+"""
+
+
+def written(directory: Path, spec: str, namelist: str = NAMELIST) -> Path:
+    (directory / "basin.nml").write_text(namelist)
+    path = directory / "basin.yaml"
+    path.write_bytes(spec.encode("utf-8", "surrogatepass"))
+    return path
+
+
+def mistakes(directory: Path, spec: str, namelist: str = NAMELIST) -> list[str]:
+    with pytest.raises(SpecError) as error:
+        load_spec(written(directory, spec, namelist))
+    return error.value.messages
+
+
+def test_everything_read(tmp_path: Path) -> None:
+    spec = load_spec(written(tmp_path, SPEC))
+    assert (spec.time_step, spec.steps, spec.time_limit) == (60, 12, 20.0)
+    assert spec.directory == Path("runs/basin")
+    assert spec.namelist == tmp_path / "basin.nml"
+    assert spec.reference == {"closure.kind": "none"}
+    ocean, closure = spec.components
+    assert (ocean.name, ocean.ranks, ocean.command) == ("ocean", 2, ("ocean_model", "basin.nml"))
+    assert not ocean.is_worker
+    assert (closure.is_worker, closure.decomposition) == (True, (2, 1))
+    assert closure.predictor == {"python": "networks:Closure", "preset": "raw", "width": 3}
+    inputs, answers = spec.exchanges
+    grid = inputs.grid
+    assert (grid.nx, grid.ny, grid.nz) == (8, 6, 2)
+    assert (grid.boundary_x, grid.boundary_y) == ("periodic", "closed")
+    assert (inputs.period, inputs.lag, inputs.halo, inputs.wire) == (120, 0, 3, "float64")
+    assert (answers.period, answers.lag, answers.halo, answers.wire) == (120, 1, 0, "float64")
+    u, h = inputs.fields
+    assert (u.point, u.kind, u.fill, u.levels) == ("U", "vector_i", "replicate", 2)
+    assert (h.point, h.kind, h.fill, h.levels) == ("T", "scalar", "zero", 1)
+    assert [(f.name, f.levels) for f in inputs.static] == [("area", 1)]
+    assert (h.place, answers.place) == ("basin.yaml:26", "basin.yaml:28")
+    assert spec.incoming("closure") == (inputs,)
+    assert spec.outgoing("closure") == (answers,)
+    assert spec.index(answers) == 1
+    assert str(inputs) == "ocean -> closure (u, h)"
+
+
+def test_a_comment_in_the_spec_or_another_namelist_changes_the_digest(tmp_path: Path) -> None:
+    first = load_spec(written(tmp_path, SPEC)).digest
+    assert load_spec(written(tmp_path, SPEC)).digest == first
+    assert load_spec(written(tmp_path, SPEC + "# again\n")).digest != first
+    longer = NAMELIST.replace("12", "13")
+    assert load_spec(written(tmp_path, SPEC, longer)).digest != first
+
+
+# (text of SPEC, its replacement, the message)
+WRONG = {
+    "unknown component": ("from: ocean", "from: ocaen", ":19: unknown component 'ocaen'; did you"),
+    "unknown grid": ("    to: closure", "    to: closure\n    grid: oecan", "unknown grid 'oecan'"),
+    "unknown key": ("ranks: 2\n", "rank: 2\n", ":11: unknown key 'rank' in closure; did you mean"),
+    "unknown key of a field": ("fill: r", "fil: r", ":25: unknown key 'fil' in u; did you mean"),
+    "unknown root key": ("components:", "compnents:", "unknown key 'compnents'; did you mean"),
+    "missing root key": ("components:", "compnents:", "basin.yaml:1: missing key 'components'"),
+    "missing key": ("from: closure\n    to", "to", ":28: missing key 'from'"),
+    "key twice": ("    halo: 3", "    halo: 3\n    halo: 2", ":23: 'halo' is written twice"),
+    "field twice": ("h: {levels: 1}", "u: {levels: 1}", ":26: 'u' is written twice"),
+    "field twice in a list": ("{su: {point: U, kind: vector_i}}", "[su, su]", "'su' is listed tw"),
+    "field and static": ("{area: {}}", "{h: {}}", "'h' is listed twice"),
+    "no field": ("{su: {point: U, kind: vector_i}}", "{}", "got a mapping, expected at least one"),
+    "empty list": ("{su: {point: U, kind: vector_i}}", "[]", "got a list, expected at least one"),
+    "halo of an answer": (
+        "    lag: 1",
+        "    halo: 1",
+        ":30: 'halo' belongs to the exchange to the",
+    ),
+    "static of an answer": ("    lag: 1", "    static: [a]", "'static' belongs to the exchange to"),
+    "lag of an input": ("    halo: 3", "    lag: 3", ":22: 'lag' belongs to the exchange from the"),
+    "no unit": ("2 steps", "2", ":21: every: got '2', expected a number and a unit"),
+    "no period": ("2 steps", "0 steps", ":21: every: got '0 steps', expected a period above 0"),
+    "no multiple": ("2 steps", "90 s", "expected a multiple of the model's time step, 60 s"),
+    "another period": ("    lag: 1", "    every: 1 step", "got 60 s, expected the 120 s of the ex"),
+    "negative halo": ("halo: 3", "halo: -3", "halo: got '-3', expected a whole number, 0 or more"),
+    "wire": ("float64", "float46", "got 'float46', expected 'float32' or 'float64'"),
+    "kind": ("vector_i, fill", "vector_x, fill", "'scalar' or 'vector_i' or 'vector_j'"),
+    "point": (
+        "{point: U, kind: vector_i, fill",
+        "{point: W, fill",
+        ":25: point: got 'W', expected",
+    ),
+    "boundary": ("x: periodic", "x: open", ":17: x: got 'open', expected 'closed' or 'periodic'"),
+    "no component": ("worker: true", "worker: false", "needs either 'command' or 'worker: true'"),
+    "not a truth value": ("worker: true", "worker: 7", "worker: got '7', expected true or false"),
+    "quote left open": ("ocean_model basin.nml", "ocean_model 'x", "No closing quotation"),
+    "no ranks": ("ranks: 2}", "ranks: 0}", ":8: ranks: got '0', expected a whole number, 1 or"),
+    "decomposition": ("{x: 2, y: 1}", "{x: 2, y: 2}", "got 2 x 2 boxes, expected 2 (ranks)"),
+    "decomposition axis": ("{x: 2, y: 1}", "{x: 2}", "missing key 'y' in decomposition"),
+    "no predictor": ('python: "networks:Closure"', "presets: 1", "predictor needs python"),
+    "time limit": ("time_limit: 20", "time_limit: 0", ":6: time_limit: got '0', expected a number"),
+    "endless": (
+        "time_limit: 20",
+        "time_limit: inf",
+        ":6: time_limit: got 'inf', expected a number",
+    ),
+    "size": ("{x: 8,", "{x: 9,", ":16: x is 9 here, but basin.nml has grid.nx = 8"),
+    "size key": (
+        "grid.ny",
+        "grid.my",
+        ":16: y: basin.nml has no 'grid.my'; did you mean 'grid.ny'",
+    ),
+    "size text": ("{x: 8,", "{x: [8],", ":16: x: got a list, expected text"),
+    "dt": ("  time_limit", "  dt: 50\n  time_limit", "dt is 50 here, but basin.nml has time.dt ="),
+    "steps": ("  time_limit", "  steps: 5\n  time_limit", ":6: steps is 5 here, but basin.nml has"),
+    "expect": ("coupled}", "none}", ":4: basin.nml has closure.kind = 'coupled', expected 'none'"),
+    "no namelist": ("basin.nml\n  exp", "basn.nml\n  exp", "basn.nml: No such file or directory"),
+    "no date": ("preset: raw", "preset: 2020-99-99", ":13: preset: got '2020-99-99', expected a "),
+    "no exchange": (SPEC[SPEC.index("exchanges:") :], "exchanges: []", "at least one exchange"),
+    "worker alone": ("to: closure", "to: ocean", "one side must be a model, one a worker"),
+    "not YAML": ("{x: 8,", "{x: 8", ":16: not YAML:"),
+    "not text": ("runs/basin", "runs\0basin", ":2: not YAML: special characters"),
+    "name too long": (
+        "  ocean: {com",
+        f"  {'o' * 65}: {{com",
+        ":8: name of 65 characters, expected",
+    ),
+    "name not ASCII": ("      h: {", "      höhe: {", ":26: name 'höhe', expected ASCII"),
+}
+
+
+@pytest.mark.parametrize("case", [pytest.param(v, id=k) for k, v in WRONG.items()])
+def test_one_mistake(tmp_path: Path, case: tuple[str, str, str]) -> None:
+    old, new, message = case
+    assert SPEC.count(old) >= 1
+    found = mistakes(tmp_path, SPEC.replace(old, new, 1))
+    assert any(message in line for line in found), found
+    assert all(re.match(r"basin\.yaml:\d+: \S", line) for line in found), found
+
+
+def test_the_whole_list_of_mistakes_comes_at_once(tmp_path: Path) -> None:
+    spec = SPEC.replace("from: ocean", "from: ocaen").replace("x: periodic", "x: open")
+    found = mistakes(tmp_path, spec.replace("worker: true", "wroker: true"))
+    assert {line.split(":")[1] for line in found} >= {"10", "17", "19"}, found
+
+
+def test_one_model_in_a_job(tmp_path: Path) -> None:
+    spec = SPEC.replace("components:", "components:\n  ice: {command: ice}")
+    found = mistakes(tmp_path, spec + "  - {from: ice, to: closure, fields: [hi]}\n")
+    assert any("got ice and ocean, expected one model in a job" in line for line in found), found
+
+
+def test_namelists_that_are_none(tmp_path: Path) -> None:
+    for namelist in ("", "&grid nx = 8, ny = 6 /", "&time dt = 'a', steps = 1.5 /"):
+        found = mistakes(tmp_path, SPEC, namelist)
+        assert any("dt" in line for line in found), found
+        assert all(re.match(r"basin\.yaml:\d+: ", line) for line in found), found
+    with pytest.raises(SpecError, match="No such file"):
+        load_spec(tmp_path / "no.yaml")
+
+
+def test_without_a_namelist_dt_is_needed(tmp_path: Path) -> None:
+    plain = SPEC.replace("  namelist: basin.nml\n  expect: {closure.kind: coupled}\n", "")
+    found = mistakes(tmp_path, plain)
+    assert "basin.yaml:2: dt is not given: write it, or name run.namelist" in found
+    assert any("y: got 'grid.ny', expected a whole number" in line for line in found)
+    spec = load_spec(
+        written(tmp_path, plain.replace("run:", "run:\n  dt: 30").replace("grid.ny", "6"))
+    )
+    assert (spec.time_step, spec.steps, spec.namelist) == (30, None, None)
+    assert spec.exchanges[0].period == 60
+
+
+@pytest.mark.parametrize(
+    "text", ["", "# nothing\n", "[]", "3", "- a\n- b", "a: &a [*a]", "---\n---"]
+)
+def test_documents_that_are_no_spec(tmp_path: Path, text: str) -> None:
+    found = mistakes(tmp_path, text)
+    assert all(re.match(r"basin\.yaml:\d+: \S", line) for line in found), found
+
+
+def test_a_document_nested_too_deep(tmp_path: Path) -> None:
+    assert "nested too deep" in mistakes(tmp_path, "[" * 5000)[0]
+
+
+def test_a_file_that_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "basin.yaml"
+    path.write_bytes(b"\xff\xfe\x00run")
+    with pytest.raises(SpecError, match="not a UTF-8 text file"):
+        load_spec(path)
+
+
+def loads_or_explains(path: Path) -> None:
+    try:
+        spec = load_spec(path)
+    except SpecError as error:
+        assert error.messages
+        for line in error.messages:
+            assert re.fullmatch(r"basin\.yaml:\d+: \S[^\n]*", line), line
+    else:
+        assert isinstance(spec, CouplingSpec)
+        assert spec.exchanges
+        assert all(exchange.fields for exchange in spec.exchanges)
+
+
+pieces = st.sampled_from([*re.findall(r"\w+|[^\w\s]|\n +", SPEC), "&a ", "*a", "<<", "!!int ", "|"])
+odd = st.sampled_from(
+    ["", "~", "1e400", "-1", "0x10", ".inf", "2020-99-99", "'", "\t", "é", "\x07"]
+)
+bulk = settings(
+    max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@bulk
+@given(st.data())
+def test_garbled_text_never_raises_anything_else(tmp_path: Path, data: st.DataObject) -> None:
+    text = SPEC
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(text)))
+        until = at + data.draw(st.integers(0, 12))
+        text = text[:at] + data.draw(pieces | odd | st.text(max_size=3)) + text[until:]
+    loads_or_explains(written(tmp_path, text))
+
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | odd
+words = st.sampled_from(sorted(set(re.findall(r"\w+", SPEC))))
+trees = st.recursive(
+    scalars | words,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def places(tree: object, at: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
+    """Every path of keys and numbers in the document."""
+    items = tree.items() if isinstance(tree, dict) else enumerate(tree)
+    found = [at]
+    for key, value in items:
+        here = (*at, key)
+        found += places(value, here) if isinstance(value, (dict, list)) else [here]
+    return found
+
+
+@bulk
+@given(st.data())
+def test_changed_structure_never_raises_anything_else(tmp_path: Path, data: st.DataObject) -> None:
+    tree = {"root": yaml.safe_load(SPEC)}
+    for _ in range(data.draw(st.integers(1, 3))):
+        *path, last = data.draw(st.sampled_from(places(tree)[1:]))
+        parent = tree
+        for key in path:
+            parent = parent[key]
+        if data.draw(st.booleans()) or path == []:
+            parent[last] = data.draw(trees)
+        elif isinstance(parent, dict):
+            parent[data.draw(words)] = parent.pop(last)
+        else:
+            parent.append(parent[last])
+        if not isinstance(tree["root"], (dict, list)):
+            break
+    loads_or_explains(written(tmp_path, yaml.safe_dump(tree["root"], allow_unicode=True)))
