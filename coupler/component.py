@@ -256,7 +256,7 @@ class Component:
         """A rank without a cell takes part in restarts and in the end, and in nothing else."""
         while True:
             while self._control is None:
-                self.world.wait(self._poll, "the model to end")
+                self.world.wait(self._poll, "the model to end", limited=False)
             if self._obey() == CONTROL_END:
                 break
         self._close()

@@ -24,6 +24,7 @@ from coupler.protocol import (
 )
 from coupler.router import Message, route_from_worker, route_to_worker
 from coupler.spec import CouplingSpec, ExchangeSpec, FieldSpec
+from coupler.spec_yaml import hint
 from coupler.world import CouplingError, Members, World, require_members
 
 
@@ -56,6 +57,9 @@ def shake_hands(world: World, spec: CouplingSpec) -> Agreement:
     """
     model_name = partner_of(spec, world.name)
     model = require_members(world, model_name, "model")
+    for exchange in spec.exchanges:
+        for name in (exchange.source, exchange.target):
+            require_members(world, name, "worker" if spec.component(name).is_worker else "model")
     declaration = _receive_declaration(world, model_name, model)
     found = disagreements(spec, world.name, declaration)
     if found:
@@ -69,6 +73,9 @@ def shake_hands(world: World, spec: CouplingSpec) -> Agreement:
 
 def partner_of(spec: CouplingSpec, worker: str) -> str:
     """The model that `worker` exchanges with."""
+    workers = [component.name for component in spec.components if component.is_worker]
+    if worker not in workers:
+        raise CouplingError(f"{spec.path.name} has no worker '{worker}'{hint(worker, workers)}")
     return spec.incoming(worker)[0].source
 
 

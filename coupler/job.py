@@ -98,10 +98,15 @@ def exit_reason(code: int) -> str:
 
 def _copy(process: subprocess.Popen[str], log: Path, show: Callable[[str], None]) -> None:
     assert process.stdout is not None
+    shown = True
     with log.open("w", encoding="utf-8", buffering=1) as file:
         for line in process.stdout:
             file.write(line)
-            show(line.rstrip("\r\n"))
+            try:
+                if shown:
+                    show(line.rstrip("\r\n"))
+            except (OSError, SystemExit):  # as in `halocline run ... | head`
+                shown = False  # and go on reading: a full pipe would stop the job
 
 
 @contextmanager

@@ -65,6 +65,7 @@ def draw_run(directory: Path, reference: Path | None) -> Path:
         extend="both",
     )
     _draw_energy(maps["energy"], runs)
+    figure.suptitle(runs[-1][1].name, fontweight="bold")
     figure.savefig(path)
     return path
 
@@ -92,7 +93,7 @@ def _draw_energy(axes: Axes, runs: list[tuple[str, RunOutput]]) -> None:
     axes.set_xlabel("time [days]")
     axes.set_ylabel(f"kinetic energy [{unit}]")
     axes.set_xlim(runs[0][1].days[0], max(run.days[-1] for _, run in runs) or 1.0)
-    axes.set_ylim(bottom=0.0)
+    axes.margins(y=0.15)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
 

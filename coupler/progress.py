@@ -121,15 +121,18 @@ def steps_of_workers(spec: CouplingSpec, directory: Path) -> Source:
 
 
 class StepsOfLog:
-    """Model steps from the lines a model prints: those whose first word is a number count."""
+    """Model steps from what a model prints: lines that begin with a step, `step 10` or `10`."""
 
     def __init__(self) -> None:
+        self.first: int | None = None  # not 0 in a run that goes on from a restart
         self.done = 0
 
     def read(self, line: str) -> None:
         match = STEP_OF_LOG.match(line)
         if match:
-            self.done = max(self.done, int(match.group(1)))
+            step = int(match.group(1))
+            self.first = step if self.first is None else self.first
+            self.done = max(self.done, step - self.first)
 
     def __call__(self) -> int:
         return self.done

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from coupler.decomposition import Decomposition
 from coupler.router import Message
 
-MAGIC = "HALOCL01"
+MAGIC = "HALOCL02"
 NAME_LENGTH = 64
 KIND_LENGTH = 8
 DIGEST_LENGTH = 64
@@ -113,9 +113,9 @@ def encode_plan(number: int, message: Message, to_worker: bool) -> list[int]:
         words.append(len(route.patches))
         for p in route.patches:
             if to_worker:
-                words += [p.nx, p.ny, p.source_x, p.source_y, p.step_x, p.step_y]
+                words += [p.nx, p.ny, p.source_x, p.source_y, p.step_x, p.step_y, p.sign]
             else:
-                words += [p.nx, p.ny, p.target_x, p.target_y, 1, 1]
+                words += [p.nx, p.ny, p.target_x, p.target_y, 1, 1, 1]
     return words
 
 

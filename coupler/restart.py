@@ -14,7 +14,6 @@ import netCDF4
 import numpy as np
 from numpy.typing import NDArray
 
-from coupler.decomposition import Box
 from coupler.handshake import Channel
 from coupler.world import CouplingError, World
 
@@ -48,7 +47,13 @@ def write_restart(
     ]
     if world.rank != 0:
         return
-    with netCDF4.Dataset(partial, "w") as file_out:
+    try:
+        file_out = netCDF4.Dataset(partial, "w")
+    except OSError as error:
+        raise CouplingError(
+            f"coupling restart {path}: {error.strerror}; is its directory there, and writable?"
+        ) from error
+    with file_out:
         file_out.title = f"Answers of {world.name} that the coupling still owes"
         file_out.date = np.int64(date)
         file_out.component = world.name
@@ -86,12 +91,14 @@ def read_restart(world: World, file: str, date: int, channel: Channel) -> list[d
             "model's restart (give no restart file to start with answers of zero)"
         ) from error
     with file_in:
-        if int(file_in.date) != date:
+        held_date = getattr(file_in, "date", None)
+        if held_date != date:
             raise CouplingError(
-                f"coupling restart {path}: got date {int(file_in.date)} s, expected the run's "
+                f"coupling restart {path}: got date {held_date} s, expected the run's "
                 f"start, {date} s; take it and the model's restart from the same step"
             )
-        box: Box = channel.box
+        box, grid = channel.box, channel.exchange.grid
+        levels = {field.name: field.levels for field in channel.fields}
         answers: list[dict[str, Array]] = [{} for _ in range(channel.lag)]
         for name, variable in _variables(channel):
             if channel.lag == 0:
@@ -102,6 +109,12 @@ def read_restart(world: World, file: str, date: int, channel: Channel) -> list[d
                 raise CouplingError(
                     f"coupling restart {path}: got {held} pending answers of '{name}', expected "
                     f"{channel.lag} (lag in {channel.exchange.place})"
+                )
+            expected = (levels[name], grid.ny, grid.nx)
+            if data.shape[1:] != expected:
+                raise CouplingError(
+                    f"coupling restart {path}: got (level, y, x) = {data.shape[1:]} of '{name}', "
+                    f"expected {expected}; is it of another grid?"
                 )
             for lag, answer in enumerate(answers):
                 part = data[lag, :, box.y0 : box.y1, box.x0 : box.x1]

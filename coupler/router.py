@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from coupler.boundary import Run, axis_fill, axis_runs
+from coupler.boundary import Run, overlap, rectangles
 from coupler.decomposition import Box, Decomposition
 from coupler.spec import FieldSpec, GridSpec
 
@@ -22,7 +22,7 @@ from coupler.spec import FieldSpec, GridSpec
 class Patch:
     """A rectangle of one message, ny x nx values in the target's row order.
 
-    Target cell (target_y + j, target_x + i) takes source cell
+    Target cell (target_y + j, target_x + i) takes sign times source cell
     (source_y + j * step_y, source_x + i * step_x); both count from 0 within the local array,
     a worker's padded by its halo, a model's without the model's own.
     """
@@ -35,6 +35,7 @@ class Patch:
     source_x: int
     step_y: int
     step_x: int
+    sign: int = 1
 
     @property
     def cells(self) -> int:
@@ -65,23 +66,11 @@ class Message:
         return sum(route.values for route in self.routes)
 
 
-def _overlap(run: Run, low: int, high: int) -> Run | None:
-    """The part of `run` whose sources lie in low..high-1."""
-    if run.step == 0:
-        return run if low <= run.source < high else None
-    first, last = max(run.source, low), min(run.source + run.length, high)
-    if first >= last:
-        return None
-    return Run(run.target + first - run.source, last - first, first, run.step)
-
-
 def _owners(decomposition: Decomposition, x: Run, y: Run) -> NDArray[np.int64]:
     """Ranks that own any source cell of the rectangle x * y."""
     x0, x1, y0, y1 = decomposition.edges
-    width = x.length if x.step else 1
-    height = y.length if y.step else 1
-    touched = (x0 < x.source + width) & (x1 > x.source) & (x0 < x1)
-    touched &= (y0 < y.source + height) & (y1 > y.source) & (y0 < y1)
+    touched = (x0 <= x.highest) & (x1 > x.lowest) & (x0 < x1)
+    touched &= (y0 <= y.highest) & (y1 > y.lowest) & (y0 < y1)
     return np.flatnonzero(touched)
 
 
@@ -90,22 +79,20 @@ def _field_patches(
 ) -> Iterator[tuple[int, Patch]]:
     """(owner rank, patch) for every rectangle of the padded `box` that has an owner."""
     padded = box.padded(halo)
-    columns = axis_runs(padded.x0, padded.x1, grid.nx, grid.boundary_x, axis_fill(field, "x"))
-    rows = axis_runs(padded.y0, padded.y1, grid.ny, grid.boundary_y, axis_fill(field, "y"))
-    for row in rows:
-        for column in columns:
-            for rank in _owners(owners, column, row):
-                owner = owners.box(int(rank))
-                x = _overlap(column, owner.x0, owner.x1)
-                y = _overlap(row, owner.y0, owner.y1)
-                if x is not None and y is not None:
-                    yield (
-                        int(rank),
-                        Patch(
-                            *(y.length, x.length, y.target, x.target),
-                            *(y.source - owner.y0, x.source - owner.x0, y.step, x.step),
-                        ),
-                    )
+    for rectangle in rectangles(field, grid, padded.y0, padded.y1, padded.x0, padded.x1):
+        for rank in _owners(owners, rectangle.x, rectangle.y):
+            owner = owners.box(int(rank))
+            x = overlap(rectangle.x, owner.x0, owner.x1)
+            y = overlap(rectangle.y, owner.y0, owner.y1)
+            if x is not None and y is not None:
+                yield (
+                    int(rank),
+                    Patch(
+                        *(y.length, x.length, y.target, x.target),
+                        *(y.source - owner.y0, x.source - owner.x0, y.step, x.step),
+                        rectangle.sign,
+                    ),
+                )
 
 
 def _messages(

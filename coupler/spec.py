@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 Point = Literal["T", "U", "V", "F"]
-Kind = Literal["scalar", "vector_i", "vector_j"]
+Kind = Literal["scalar", "vector_i", "vector_j", "east", "north"]
 Boundary = Literal["closed", "periodic"]
-Fill = Literal["zero", "replicate"]
+Fill = Literal["zero", "replicate", "reflect"]
+Pivot = Literal["T", "F"]
 Wire = Literal["float32", "float64"]
 
 
@@ -34,7 +35,8 @@ class GridSpec:
     ny: int
     nz: int
     boundary_x: Boundary
-    boundary_y: Boundary
+    boundary_y: Boundary  # of the south alone where there is a north fold
+    north: Pivot | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import cast, get_args
 
 from coupler.clock import parse_period
 from coupler.protocol import NAME_LENGTH
@@ -151,8 +151,8 @@ def _read_fields(value: Value, grid: GridSpec, levels: int) -> tuple[FieldSpec, 
         point = found["point"].choice("TUVF", "T") if "point" in found else "T"
         kind = "scalar"
         if "kind" in found:
-            kind = found["kind"].choice(("scalar", "vector_i", "vector_j"), "scalar")
-        fill = found["fill"].choice(("zero", "replicate"), "zero") if "fill" in found else "zero"
+            kind = found["kind"].choice(get_args(Kind), "scalar")
+        fill = found["fill"].choice(get_args(Fill), "zero") if "fill" in found else "zero"
         count = found["levels"].integer(levels, 1) if "levels" in found else levels
         kinds = cast(Point, point), cast(Kind, kind), cast(Fill, fill)
         fields.append(FieldSpec(name, *kinds, count, item.place))

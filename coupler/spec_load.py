@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import hashlib
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
-from coupler.spec import Boundary, ComponentSpec, CouplingSpec, GridSpec
+from coupler.spec import Boundary, ComponentSpec, CouplingSpec, GridSpec, Pivot
 from coupler.spec_exchanges import check_name, read_exchanges
 from coupler.spec_run import Run, read_run, read_size
 from coupler.spec_yaml import Problems, Value, read_yaml
@@ -112,12 +113,25 @@ def _read_grids(value: Value | None, run: Run) -> dict[str, GridSpec]:
             axis: read_size(size.get(axis), axis, found.get("size", item), run, 1, axis != "z") or 1
             for axis in ("x", "y", "z")
         }
-        sides = found["boundary"].mapping(("x", "y")) if "boundary" in found else {}
+        sides = found["boundary"].mapping(("x", "y", "north")) if "boundary" in found else {}
         boundary: dict[str, Boundary] = {}
         for axis in ("x", "y"):
             side = sides[axis].choice(("closed", "periodic"), "closed") if axis in sides else None
             boundary[axis] = cast(Boundary, side or "closed")
+        north = _read_fold(sides["north"], boundary, numbers["x"]) if "north" in sides else None
         grids[name] = GridSpec(
-            name, numbers["x"], numbers["y"], numbers["z"], boundary["x"], boundary["y"]
+            name, numbers["x"], numbers["y"], numbers["z"], boundary["x"], boundary["y"], north
         )
     return grids
+
+
+def _read_fold(value: Value, boundary: Mapping[str, Boundary], nx: int) -> Pivot:
+    """`north: fold T` or `fold F`: the last row meets itself about T or F points."""
+    pivot = value.choice(("fold T", "fold F"), "fold T")[-1]
+    if boundary["x"] != "periodic" or boundary["y"] != "closed" or nx % 2:
+        text = f"x {boundary['x']}, y {boundary['y']}, {nx} columns"
+        value.problems.add(
+            value.place,
+            f"north fold: got {text}, expected x periodic, y closed (the south), an even number",
+        )
+    return cast(Pivot, pivot)

@@ -15,7 +15,8 @@ from coupler.protocol import RECORD_LENGTH, TAG_CONTROL, TAG_FAILURE, Control, R
 from coupler.spec_yaml import hint
 
 POLLING = 5e-4  # [s]; then sleep: spinning on doubles a step with more ranks than cores
-FIRST_PAUSE, LONGEST_PAUSE = 2e-5, 1e-3  # [s]
+PAUSE_SHARE, LONGEST_PAUSE = 0.05, 1e-3  # of the time waited so far; [s]
+EVERY_PROGRAM = "every program of the job to join the coupling (hcl_init, Component)"
 LAST_WORDS = 2.0  # [s] for partners to close their files before a failed rank ends the job
 
 
@@ -39,7 +40,7 @@ class Members:
 class World:
     """All components of the job, and this rank's place in its own."""
 
-    comm: MPI.Comm  # every component
+    comm: MPI.Comm  # every component; COMM_NULL until all have joined
     local: MPI.Comm  # this component
     name: str
     members: dict[str, Members]
@@ -52,23 +53,21 @@ class World:
     def __str__(self) -> str:
         return f"{self.name} rank {self.rank}"
 
-    def wait(self, done: Callable[[], bool], what: str) -> None:
+    def wait(self, done: Callable[[], bool], what: str, limited: bool = True) -> None:
         """Returns when done() is true; sees failures; raises CouplingError after the time limit."""
         since = time.perf_counter()
-        pause = 0.0
         while not done():
             waited = time.perf_counter() - since
             if waited < POLLING:
                 time.sleep(0)
                 continue
             self.see_failure()
-            if waited > self.time_limit:
+            if limited and waited > self.time_limit:
                 raise CouplingError(
                     f"waited {self.time_limit:g} s for {what}; is the other side alive, and slower "
                     "than run.time_limit allows?"
                 )
-            pause = min(max(2 * pause, FIRST_PAUSE), LONGEST_PAUSE)
-            time.sleep(pause)
+            time.sleep(min(PAUSE_SHARE * waited, LONGEST_PAUSE))
 
     def wait_requests(self, requests: Sequence[MPI.Request], what: str) -> None:
         self.wait(lambda: bool(MPI.Request.Testall(requests)), what)
@@ -97,6 +96,8 @@ class World:
         return Control.decode(words)
 
     def see_failure(self) -> None:
+        if self.comm == MPI.COMM_NULL:
+            return
         status = MPI.Status()
         if self.comm.Iprobe(MPI.ANY_SOURCE, TAG_FAILURE, status):
             data = bytearray(status.Get_count(MPI.BYTE))
@@ -145,13 +146,15 @@ def join(comm: MPI.Intracomm, name: str, digest: str) -> World:
     another Python rank holds another spec.
     """
     check_launcher(comm)
-    shared = comm.Dup()
-    alone = MPI.COMM_SELF
-    world = World(shared, alone, name, {}, start_limit())
+    world = World(MPI.COMM_NULL, MPI.COMM_SELF, name, {}, start_limit())
+    # not Dup: it would wait for ever for a program of the job that never joins
+    shared, request = comm.Idup()
+    world.wait_requests([request], EVERY_PROGRAM)
+    world.comm = shared
     mine = bytearray(Record("worker", name, digest).encode())
     data = bytearray(RECORD_LENGTH * shared.size)
     request = shared.Iallgather([mine, MPI.BYTE], [data, MPI.BYTE])
-    world.wait_requests([request], "the other components of the job to start")
+    world.wait_requests([request], EVERY_PROGRAM)
     records = []
     for rank in range(shared.size):
         try:

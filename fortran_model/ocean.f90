@@ -102,6 +102,7 @@ contains
         call zanna_bolton_forcing(domain, grid, trim(config%closure%preset), state%u, state%v, state%h, &
           state%su, state%sv)
       end if
+    case default   ! none: they stay zero
     end select
   end subroutine receive_closure
 
@@ -113,7 +114,8 @@ contains
     file = trim(config%experiment%directory)//'/'//trim(config%experiment%name)//'_error.nc'
     call write_state(config, domain, state, file)
     call close_output(domain, output)
-    call abort_together(domain%comm, problem//'; the state is in '//file)
+    call abort_together(domain%comm, problem//'; the state is in '//file// &
+      '; a shorter dt or more viscosity may help')
   end subroutine stop_on_problem
 
   subroutine log_and_save()

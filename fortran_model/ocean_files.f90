@@ -12,6 +12,7 @@ module ocean_files
     integer(c_int) function c_mkdir(path, mode) bind(c, name='mkdir')
       import :: c_char, c_int
       implicit none (type, external)
+      ! allow(C071)
       character(kind=c_char), intent(in) :: path(*)
       integer(c_int), value :: mode
     end function c_mkdir
@@ -19,6 +20,7 @@ module ocean_files
     integer(c_int) function c_rename(old, new) bind(c, name='rename')
       import :: c_char, c_int
       implicit none (type, external)
+      ! allow(C071)
       character(kind=c_char), intent(in) :: old(*), new(*)
     end function c_rename
   end interface

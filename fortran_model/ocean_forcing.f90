@@ -17,7 +17,7 @@ module ocean_forcing
     real(wp) :: drag_quadratic = 0   !< [1]
     real(wp) :: drag_rayleigh = 0    !< [s-1]
     real(wp), allocatable :: thickness(:)                   !< at rest [m]
-    real(wp), allocatable, dimension(:, :) :: wind_u, wind_v  !< stress over density, 0 on closed faces [m2 s-2]
+    real(wp), allocatable, dimension(:, :) :: wind_u, wind_v   !< stress over density [m2 s-2]
   end type forcing_type
 
 contains
@@ -67,14 +67,12 @@ contains
     integer :: id
 
     allocate (x(domain%nx, domain%ny, 1), y(domain%nx, domain%ny, 1))
-    associate (file => trim(config%forcing%wind_file))
-      if (domain%rank == 0) then
-        id = open_file(file)
-        call read_variable(id, file, 'taux', x)
-        call read_variable(id, file, 'tauy', y)
-        call close_file(id, file)
-      end if
-    end associate
+    if (domain%rank == 0) then
+      id = open_file(trim(config%forcing%wind_file))
+      call read_variable(id, config%forcing%wind_file, 'taux', x)
+      call read_variable(id, config%forcing%wind_file, 'tauy', y)
+      call close_file(id, config%forcing%wind_file)
+    end if
     call scatter_from_root(domain, x(:, :, 1), forcing%wind_u)
     call scatter_from_root(domain, y(:, :, 1), forcing%wind_v)
   end subroutine read_wind

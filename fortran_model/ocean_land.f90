@@ -24,7 +24,7 @@ contains
     if (config%land == 'file') then
       allocate (global(config%nx, config%ny, 1))
       if (domain%rank == 0) then
-        file = open_file(config%land_file)
+        file = open_file(trim(config%land_file))
         call read_variable(file, config%land_file, 'mask', global)
         call close_file(file, config%land_file)
         global = merge(1.0_wp, 0.0_wp, global > 0.5_wp)

@@ -142,10 +142,10 @@ contains
           error = place//'&'//trim(entries(i)%group)//" has no key '"//trim(entries(i)%key)//"'"// &
             did_you_mean(entries(i)%key, pack(keys%key, keys%group == entries(i)%group))
         else if (any(entries(:i - 1)%group == entries(i)%group .and. &
-                     entries(:i - 1)%target == entries(i)%target)) then
-          error = place//'&'//trim(entries(i)%group)//' '//trim(entries(i)%target)//': given twice'
+                     entries(:i - 1)%written == entries(i)%written)) then
+          error = place//'&'//trim(entries(i)%group)//' '//trim(entries(i)%written)//': given twice'
         else if (.not. understood(entries(i), trim(keys(at)%expected), config)) then
-          error = place//'&'//trim(entries(i)%group)//' '//trim(entries(i)%target)//': got '// &
+          error = place//'&'//trim(entries(i)%group)//' '//trim(entries(i)%written)//': got '// &
             trim(entries(i)%value)//', expected '//trim(keys(at)%expected)
         end if
       end if
@@ -154,19 +154,19 @@ contains
   end subroutine apply_entries
 
   !> Let Fortran read this one value into its component of the configuration.
-  logical function understood(entry, expected, config)
-    type(entry_type), intent(in) :: entry
+  logical function understood(item, expected, config)
+    type(entry_type), intent(in) :: item
     character(*), intent(in) :: expected
     type(config_type), intent(inout) :: config
     namelist /model/ config
-    character(len(entry%value) + 256) :: text
+    character(len(item%value) + 256) :: text
     integer :: status
 
-    understood = entry%value /= ''
-    if (expected == a_name) understood = understood .and. len_trim(entry%value) <= path + 2
-    if (expected == a_names) understood = understood .and. len_trim(entry%value) <= path
+    understood = item%value /= ''
+    if (expected == a_name) understood = understood .and. len_trim(item%value) <= path + 2
+    if (expected == a_names) understood = understood .and. len_trim(item%value) <= path
     if (.not. understood) return
-    text = '&model config%'//trim(entry%group)//'%'//trim(entry%target)//' = '//trim(entry%value)//' /'
+    text = '&model config%'//trim(item%group)//'%'//trim(item%written)//' = '//trim(item%value)//' /'
     read (text, nml=model, iostat=status)
     understood = status == 0
   end function understood

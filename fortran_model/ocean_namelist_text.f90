@@ -13,7 +13,7 @@ module ocean_namelist_text
   type :: entry_type
     character(2*word) :: group = ''     !< lower case
     character(2*word) :: key = ''       !< lower case, without subscripts; '' = the group itself
-    character(4*word) :: target = ''    !< as written, with subscripts
+    character(4*word) :: written = ''    !< as written, with subscripts
     character(8*path) :: value = ''
     integer :: line = 0
   end type entry_type
@@ -133,32 +133,32 @@ contains
     integer, intent(in) :: first
     type(entry_type), allocatable, intent(inout) :: entries(:)
     character(:), allocatable, intent(out) :: error
-    type(entry_type) :: entry
-    integer :: start, assign, next, last
+    type(entry_type) :: item
+    integer :: start, equals, next, last
 
-    entry%group = word_at(clean, first + 1)
-    entry%group = lower_case(entry%group)
-    entry%line = line_of(text, first)
-    entries = [entries, entry]
-    start = first + 1 + len_trim(entry%group)
-    assign = next_assignment(clean, start)
-    if (assign == 0 .and. verify(clean(start:), ' ') > 0) then
-      error = place(file, text, start)//'&'//trim(entry%group)//": got '"// &
+    item%group = word_at(clean, first + 1)
+    item%group = lower_case(item%group)
+    item%line = line_of(text, first)
+    entries = [entries, item]
+    start = first + 1 + len_trim(item%group)
+    equals = next_assignment(clean, start)
+    if (equals == 0 .and. verify(clean(start:), ' ') > 0) then
+      error = place(file, text, start)//'&'//trim(item%group)//": got '"// &
         trim(adjustl(clean(start:)))//"', expected key = value"
     end if
-    do while (assign > 0)
-      start = start_of_target(clean, start, assign)
-      next = next_assignment(clean, assign + 1)
+    do while (equals > 0)
+      start = start_of_target(clean, start, equals)
+      next = next_assignment(clean, equals + 1)
       last = len(clean)
-      if (next > 0) last = start_of_target(clean, assign + 1, next) - 1
-      entry%target = clean(start:assign - 1)
-      entry%key = word_at(trim(entry%target), 1)
-      entry%key = lower_case(entry%key)
-      entry%value = without_comma(clean(assign + 1:last))
-      entry%line = line_of(text, start)
-      entries = [entries, entry]
-      start = assign + 1
-      assign = next
+      if (next > 0) last = start_of_target(clean, equals + 1, next) - 1
+      item%written = clean(start:equals - 1)
+      item%key = word_at(trim(item%written), 1)
+      item%key = lower_case(item%key)
+      item%value = without_comma(clean(equals + 1:last))
+      item%line = line_of(text, start)
+      entries = [entries, item]
+      start = equals + 1
+      equals = next
     end do
   end subroutine split_group
 
@@ -183,14 +183,14 @@ contains
     end do
   end function next_assignment
 
-  !> First position of the name, subscripts included, that ends before the '=' at assign.
-  pure integer function start_of_target(clean, from, assign) result(start)
+  !> First position of the name, subscripts included, that ends before the '=' at equals.
+  pure integer function start_of_target(clean, from, equals) result(start)
     character(*), intent(in) :: clean
-    integer, intent(in) :: from, assign
+    integer, intent(in) :: from, equals
     character :: before
     integer :: last
 
-    last = from - 1 + len_trim(clean(from:assign - 1))
+    last = from - 1 + len_trim(clean(from:equals - 1))
     if (last >= from) then
       if (clean(last:last) == ')') last = from - 2 + index(clean(from:last), '(', back=.true.)
     end if

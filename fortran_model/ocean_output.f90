@@ -1,5 +1,8 @@
 ! SPDX-License-Identifier: MIT
 !> Output streams: instants or averages of the state, one global file each.
+!>
+!> Sums are not in restarts: an average that a restart cuts covers the steps after it, and its time
+!> bounds say so.
 module ocean_output
   use netcdf, only: nf90_get_var, nf90_inq_dimid, nf90_inq_varid, nf90_inquire_dimension, nf90_open, &
     nf90_put_var, nf90_sync, nf90_write

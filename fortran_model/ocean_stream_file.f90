@@ -85,7 +85,8 @@ contains
     variable = define_variable(id, 'layer', [d%layer], '1', 'layer, from the top', integers=.true.)
     call write_attribute(id, variable, 'axis', 'Z')
     call write_attribute(id, variable, 'positive', 'down')
-    variable = define_variable(id, 'time', [d%time], 'seconds since '//config%experiment%origin, 'time', 'time')
+    variable = define_variable(id, 'time', [d%time], 'seconds since '//config%experiment%origin, &
+      'time', 'time')
     call write_attribute(id, variable, 'axis', 'T')
     call write_attribute(id, variable, 'calendar', config%experiment%calendar)
     call write_attribute(id, variable, 'bounds', 'time_bounds')
@@ -194,7 +195,14 @@ contains
     character(*), parameter :: points = 'tuvf'
     integer :: id, x, y, p, variable
     character :: at
+    character(:), allocatable :: units_x, units_y
 
+    units_x = 'm'
+    units_y = 'm'
+    if (grid%spherical) then
+      units_x = 'degrees_east'
+      units_y = 'degrees_north'
+    end if
     if (domain%rank == 0) then
       id = create_file(file)
       call check(nf90_def_dim(id, 'x', config%grid%nx, x), file, 'x')
@@ -204,8 +212,8 @@ contains
         't: cells, u: their east faces, v: their north faces, f: their north-east corners')
       do p = 1, len(points)
         at = points(p:p)
-        variable = define_variable(id, 'x_'//at, [x, y], merge('degrees_east', 'm           ', grid%spherical))
-        variable = define_variable(id, 'y_'//at, [x, y], merge('degrees_north', 'm            ', grid%spherical))
+        variable = define_variable(id, 'x_'//at, [x, y], units_x)
+        variable = define_variable(id, 'y_'//at, [x, y], units_y)
         variable = define_variable(id, 'dx_'//at, [x, y], 'm', 'cell width')
         variable = define_variable(id, 'dy_'//at, [x, y], 'm', 'cell height')
         variable = define_variable(id, 'area_'//at, [x, y], 'm2', 'cell area', 'cell_area')

@@ -161,6 +161,11 @@ contains
       call at_least('time', 'dt', config%time%dt, 1)
       call at_least('time', 'steps', config%time%steps, 0)
       call at_least('time', 'restart_every', config%time%restart_every, 0)
+      call allow(config%time%restart_from == '' .or. .not. config%coupling%enabled .or. &
+        index(config%time%restart_from, '_restart.nc', back=.true.) == &
+        max(1, len_trim(config%time%restart_from) - len('_restart.nc') + 1), 'time', 'restart_from', &
+        "'"//trim(config%time%restart_from)//"'", &
+        "a name that ends in '_restart.nc', from which the coupler's restart has its name")
       call positive('initial', 'jet_width', config%initial%jet_width)
       call not_negative('viscosity', 'laplacian', config%viscosity%laplacian)
       call not_negative('viscosity', 'biharmonic', config%viscosity%biharmonic)

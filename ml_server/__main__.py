@@ -12,6 +12,7 @@ from coupler.component import Component
 from coupler.driver import load_for, serve
 from coupler.spec_load import load_spec
 from coupler.spec_yaml import SpecError, hint
+from coupler.world import CouplingError
 
 
 def main() -> None:
@@ -33,8 +34,15 @@ def main() -> None:
         print(f"halocline: {error}", file=sys.stderr, flush=True)
         MPI.COMM_WORLD.Abort(2)
         return
+    failure = None
+    try:  # before the others wait for this rank: importing torch takes seconds
+        predictor = load_for(spec, arguments.component)
+    except CouplingError as error:
+        failure = error
     with Component(arguments.component, spec, MPI.COMM_WORLD) as component:
-        serve(component, load_for(spec, arguments.component))
+        if failure is not None:
+            raise failure  # here, so that every rank of the job learns why
+        serve(component, predictor)
 
 
 main()

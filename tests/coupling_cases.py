@@ -82,10 +82,10 @@ def packed(words: Sequence[int], arrays: Sequence[np.ndarray], box: Box) -> np.n
         mine = array[:, box.y0 : box.y1, box.x0 : box.x1]
         patches, at = words[at], at + 1
         for _ in range(patches):
-            ni, nj, i0, j0, step_i, step_j = words[at : at + 6]
-            at += 6
+            ni, nj, i0, j0, step_i, step_j, sign = words[at : at + 7]
+            at += 7
             sent += [
-                mine[k, j0 + j * step_j, i0 + i * step_i]
+                sign * mine[k, j0 + j * step_j, i0 + i * step_i]
                 for k in range(mine.shape[0])
                 for j in range(nj)
                 for i in range(ni)
@@ -109,9 +109,9 @@ def unpacked(
         counted = count[:, box.y0 : box.y1, box.x0 : box.x1]
         patches, at = words[at], at + 1
         for _ in range(patches):
-            ni, nj, i0, j0, step_i, step_j = words[at : at + 6]
-            assert (step_i, step_j) == (1, 1)
-            at += 6
+            ni, nj, i0, j0, step_i, step_j, sign = words[at : at + 7]
+            assert (step_i, step_j, sign) == (1, 1, 1)
+            at += 7
             for k in range(mine.shape[0]):
                 for j in range(nj):
                     for i in range(ni):

@@ -14,6 +14,15 @@ import f90nml
 from coupler.launch import mpi_environment
 
 OCEAN = "ocean_model"
+REPOSITORY = Path(__file__).parents[1]
+BUILD = Path(os.environ.get("HALOCLINE_BUILD", REPOSITORY / "build"))  # meson's build directory
+
+
+def fortran_test(name: str) -> str:
+    """Path of a model that only tests run, as meson built it."""
+    path = BUILD / "tests" / "fortran" / name
+    assert path.is_file(), f"{path} is missing; build it with: ninja -C {BUILD}"
+    return str(path)
 
 
 def mpirun(

@@ -59,6 +59,10 @@ contains
     type(hcl_error_type), allocatable, intent(out) :: error
     integer :: e, lacking
 
+    if (.not. coupler%started) then
+      call raise(who()//': '//call_name//' before hcl_start', error)
+      return
+    end if
     do e = 1, size(coupler%exchanges)
       associate (exchange => coupler%exchanges(e))
         if (exchange%date == no_date) cycle

@@ -38,6 +38,11 @@ contains
         text(halo)//', expected at least 1 x 1 cells and a halo of 0 or more', error)
       return
     end if
+    if (len(name) > name_length) then
+      call raise(who()//': grid '//name//': got a name of '//text(len(name))// &
+        ' characters, expected '//text(name_length)//' at most', error)
+      return
+    end if
     new = grid_type(name, nx, ny, box, halo)
     if (present(periodic)) new%periodic = merge(1, 0, periodic)
     if (.not. allocated(coupler%grids)) allocate (coupler%grids(0))
@@ -68,6 +73,11 @@ contains
     if (len(name) > name_length) then
       call raise(who()//': field '//name//': got a name of '//text(len(name))// &
         ' characters, expected '//text(name_length)//' at most', error)
+      return
+    end if
+    if (all(direction /= [hcl_out, hcl_in, hcl_static])) then
+      call raise(who()//': field '//name//': got direction '//text(direction)// &
+        ', expected hcl_out, hcl_in or hcl_static', error)
       return
     end if
     if (.not. allocated(coupler%fields)) allocate (coupler%fields(0))

@@ -94,7 +94,15 @@ contains
       place = 0
       return
     end if
-    if (exchange%date == no_date) exchange%date = date
+    if (exchange%date == no_date) then
+      if (date <= exchange%last) then
+        call raise(who()//': '//call_name//' of '//name_of(field)//' at date '//text(date)// &
+          ', but the exchange of date '//text(exchange%last)//' is complete; expected one call '// &
+          'for each date, in order', error)
+        return
+      end if
+      exchange%date = date
+    end if
     if (exchange%date /= date .and. exchange%direction /= direction_static) then
       call raise(who()//': '//call_name//' of '//name_of(field)//' at date '//text(date)// &
         ', but the exchange of date '//text(exchange%date)//' still lacks '// &
@@ -155,6 +163,7 @@ contains
     type(exchange_type), intent(inout) :: exchange
 
     exchange%count = exchange%count + 1
+    exchange%last = exchange%date
     exchange%date = no_date
     exchange%done = .false.
   end subroutine close_exchange

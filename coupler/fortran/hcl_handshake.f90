@@ -28,6 +28,10 @@ contains
     integer(int64) :: first_date
     character(:), allocatable :: file
 
+    if (.not. coupler%initialized .or. coupler%started) then
+      call raise(who()//': hcl_start belongs behind hcl_init, once', error)
+      return
+    end if
     first_date = 0
     if (present(date)) first_date = date
     file = ''
@@ -145,6 +149,7 @@ contains
     integer, allocatable :: expected_of_ranks(:)
 
     allocate (coupler%exchanges(0))
+    allocate (expected_of_ranks(coupler%ranks), source=0)
     do i = 1, size(coupler%leaders)
       length = 0
       if (coupler%rank == 0) then
@@ -153,21 +158,20 @@ contains
         call receive_words(coupler%leaders(i), tag_counts, 'the workers to plan', counts, source, error)
         if (allocated(error)) return
         length = size(config)
-        expected_of_ranks = int(counts)
-      else
-        allocate (expected_of_ranks(0))
+        expected_of_ranks = expected_of_ranks + int(counts)
       end if
       call MPI_Bcast(length, 1, MPI_INTEGER, 0, coupler%local)
       if (coupler%rank /= 0) allocate (config(length))
       call MPI_Bcast(config, length, MPI_INTEGER8, 0, coupler%local)
-      call MPI_Scatter(expected_of_ranks, 1, MPI_INTEGER, expected, 1, MPI_INTEGER, 0, coupler%local)
       call read_config(config)
-      do k = 1, expected(1)
-        call receive_words(MPI_ANY_SOURCE, tag_plan, 'the plan of a worker', plan, source, error)
-        if (allocated(error)) return
-        call read_plan(plan, source)
-      end do
-      deallocate (config, expected_of_ranks)
+      deallocate (config)
+    end do
+    ! plans come when every exchange is known: those of two components arrive in any order
+    call MPI_Scatter(expected_of_ranks, 1, MPI_INTEGER, expected, 1, MPI_INTEGER, 0, coupler%local)
+    do k = 1, expected(1)
+      call receive_words(MPI_ANY_SOURCE, tag_plan, 'the plan of a worker', plan, source, error)
+      if (allocated(error)) return
+      call read_plan(plan, source)
     end do
   end subroutine read_plans
 
@@ -220,7 +224,7 @@ contains
   end subroutine read_config
 
   !> Of each exchange with worker rank `source`: number, then for each field the number of its
-  !> patches and, for each, ni, nj, i, j (from 0), step_i, step_j.
+  !> patches and, for each, ni, nj, i, j (from 0), step_i, step_j, sign.
   subroutine read_plan(plan, source)
     integer(int64), intent(in) :: plan(:)
     integer, intent(in) :: source
@@ -242,10 +246,10 @@ contains
             do p = 1, size(route%patches)
               route%patches(p) = patch_type( &
                 int(plan(at)), int(plan(at + 1)), int(plan(at + 2)) + 1, int(plan(at + 3)) + 1, &
-                int(plan(at + 4)), int(plan(at + 5)))
+                int(plan(at + 4)), int(plan(at + 5)), int(plan(at + 6)))
               peer%values = peer%values + int(coupler%fields(exchange%fields(f))%levels, int64) &
                 *plan(at)*plan(at + 1)
-              at = at + 6
+              at = at + 7
             end do
           end associate
         end do

@@ -28,9 +28,10 @@ module hcl_state
   end type field_type
 
   !> A rectangle of a message: ni x nj values, i fastest, from (or into) cell (i, j) of the box,
-  !> both counted from 1 without the model's halo, in steps of 0 (one cell repeated) or 1
+  !> both counted from 1 without the model's halo, in steps of 1, 0 (one cell repeated) or -1
   type :: patch_type
     integer :: ni, nj, i, j, step_i, step_j
+    integer :: sign   !< -1 for a vector's component from beyond a fold or a mirror
   end type patch_type
 
   type :: route_type
@@ -62,11 +63,13 @@ module hcl_state
     type(peer_type), allocatable :: peers(:)
     integer(int64) :: count = 0   !< exchanges completed
     integer(int64) :: date = no_date   !< of the exchange under way
+    integer(int64) :: last = no_date   !< of the last one completed
     logical, allocatable :: done(:)    !< which fields of it have been put or got
   end type exchange_type
 
   type :: coupler_type
     logical :: initialized = .false., started = .false., owns_mpi = .false.
+    logical :: joined = .false.               !< every component has, so that `world` exists
     character(name_length) :: name = ''
     type(MPI_Comm) :: world       !< every component of the job
     type(MPI_Comm) :: local       !< the model's own

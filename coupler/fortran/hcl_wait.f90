@@ -13,16 +13,10 @@ module hcl_wait
   private
   public :: wait_request, wait_message
 
-  !> One wait: since when, and how long the next pause is
-  type :: patience_type
-    real(real64) :: since = 0
-    integer :: pause = 0   !< [us]
-  end type patience_type
-
   !> Endless spinning doubles a step with more ranks than cores, sleeping at once makes a small
-  !> exchange several times slower: so poll this long, then sleep in growing pauses.
-  real(real64), parameter :: polling = 5e-4_real64   !< [s]
-  integer, parameter :: first_pause = 20, longest_pause = 1000   !< [us]
+  !> exchange several times slower: so poll this long, then sleep for a share of the time waited.
+  real(real64), parameter :: polling = 5e-4_real64                                   !< [s]
+  real(real64), parameter :: pause_share = 0.05_real64, longest_pause = 1e-3_real64  !< [1], [s]
 
   interface
     integer(c_int) function c_usleep(microseconds) bind(c, name='usleep')
@@ -43,14 +37,14 @@ contains
     type(MPI_Request), intent(inout) :: request
     character(*), intent(in) :: what
     type(hcl_error_type), allocatable, intent(out) :: error
-    type(patience_type) :: patience
+    real(real64) :: since
     logical :: complete
 
-    patience%since = MPI_Wtime()
+    since = MPI_Wtime()
     do
       call MPI_Test(request, complete, MPI_STATUS_IGNORE)
       if (complete) return
-      call be_patient(patience, what, error)
+      call be_patient(since, what, error)
       if (allocated(error)) return
     end do
   end subroutine wait_request
@@ -62,27 +56,27 @@ contains
     type(MPI_Message), intent(out) :: message
     type(MPI_Status), intent(out) :: status
     type(hcl_error_type), allocatable, intent(out) :: error
-    type(patience_type) :: patience
+    real(real64) :: since
     logical :: found
 
-    patience%since = MPI_Wtime()
+    since = MPI_Wtime()
     do
       call MPI_Improbe(source, tag, coupler%world, found, message, status)
       if (found) return
-      call be_patient(patience, what, error)
+      call be_patient(since, what, error)
       if (allocated(error)) return
     end do
   end subroutine wait_message
 
-  subroutine be_patient(patience, what, error)
-    type(patience_type), intent(inout) :: patience
+  subroutine be_patient(since, what, error)
+    real(real64), intent(in) :: since   !< when the wait began [s]
     character(*), intent(in) :: what
     type(hcl_error_type), allocatable, intent(out) :: error
     real(real64) :: waited
     integer(c_int) :: ignored
     character(16) :: limit
 
-    waited = MPI_Wtime() - patience%since
+    waited = MPI_Wtime() - since
     if (waited < polling) then
       ignored = c_yield()
       return
@@ -95,8 +89,7 @@ contains
         '; is the other side alive, and slower than run.time_limit allows?', error)
       return
     end if
-    patience%pause = min(max(2*patience%pause, first_pause), longest_pause)
-    ignored = c_usleep(int(patience%pause, c_int))
+    ignored = c_usleep(int(1e6_real64*min(pause_share*waited, longest_pause), c_int))
   end subroutine be_patient
 
   !> A partner that fails tells every rank of the job in a message of its own.
@@ -107,6 +100,7 @@ contains
     integer :: length
     character(:), allocatable :: message
 
+    if (.not. coupler%joined) return
     call MPI_Iprobe(MPI_ANY_SOURCE, tag_failure, coupler%world, found, status)
     if (.not. found) return
     call MPI_Get_count(status, MPI_CHARACTER, length)

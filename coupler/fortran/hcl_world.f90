@@ -2,7 +2,7 @@
 !> Who is in the job: components found by name, never by their place on the command line.
 module hcl_world
   use, intrinsic :: iso_fortran_env, only: real64
-  use mpi_f08, only: MPI_Comm, MPI_Request, MPI_CHARACTER, MPI_COMM_WORLD, MPI_Comm_dup, &
+  use mpi_f08, only: MPI_Comm, MPI_Request, MPI_CHARACTER, MPI_COMM_WORLD, MPI_Comm_idup, &
     MPI_Comm_rank, MPI_Comm_size, MPI_Comm_split, MPI_Iallgather, MPI_Init, MPI_Initialized
   use hcl_error, only: hcl_error_type, raise, text
   use hcl_protocol, only: digest_length, kind_length, name_length, protocol_magic, record_length
@@ -11,6 +11,9 @@ module hcl_world
   implicit none (type, external)
   private
   public :: hcl_init
+
+  character(*), parameter :: every_program = &
+    'every program of the job to join the coupling (hcl_init, Component)'
 
 contains
 
@@ -27,6 +30,10 @@ contains
     logical :: running
     character(record_length), allocatable :: records(:)
 
+    if (coupler%initialized) then
+      call raise(trim(name)//': hcl_init is called twice', error)
+      return
+    end if
     call MPI_Initialized(running)
     if (.not. running) call MPI_Init()
     all_ranks = MPI_COMM_WORLD
@@ -34,8 +41,8 @@ contains
     coupler%owns_mpi = .not. running
     coupler%name = name
     call set_time_limit()
-    call MPI_Comm_dup(all_ranks, coupler%world)
-    call gather_records(name, records, problem)
+    call join(all_ranks, problem)
+    if (.not. allocated(problem)) call gather_records(name, records, problem)
     if (.not. allocated(problem)) call find_components(name, records, problem)
     if (allocated(problem)) then
       call raise(problem%message, error)
@@ -44,6 +51,20 @@ contains
     coupler%initialized = .true.
     local = coupler%local
   end subroutine hcl_init
+
+  !> Not MPI_Comm_dup: it would wait for ever for a program of the job that never joins.
+  subroutine join(all_ranks, error)
+    type(MPI_Comm), intent(in) :: all_ranks
+    type(hcl_error_type), allocatable, intent(out) :: error
+    type(MPI_Comm), asynchronous :: shared
+    type(MPI_Request) :: request
+
+    call MPI_Comm_idup(all_ranks, shared, request)
+    call wait_request(request, every_program, error)
+    if (allocated(error)) return
+    coupler%world = shared
+    coupler%joined = .true.
+  end subroutine join
 
   !> HALOCLINE_TIME_LIMIT bounds the waits until the spec's own limit is known.
   subroutine set_time_limit()
@@ -77,7 +98,7 @@ contains
     call MPI_Comm_rank(coupler%world, coupler%rank)
     call MPI_Iallgather(record, record_length, MPI_CHARACTER, records, record_length, &
       MPI_CHARACTER, coupler%world, request)
-    call wait_request(request, 'the other components of the job to start', error)
+    call wait_request(request, every_program, error)
   end subroutine gather_records
 
   subroutine find_components(name, records, error)

@@ -78,8 +78,8 @@ MISTAKES = {
     ),
     "argument": (
         ("toy_predictors:double", "toy_predictors:needs_salinity"),
-        "toy.yaml:7: predictor toy_predictors:needs_salinity: needs 'salinity', which the exchange does "
-        "not bring; known: a, b, flat",
+        "toy.yaml:7: predictor toy_predictors:needs_salinity: needs 'salinity', which the "
+        "exchange does not bring; known: a, b, flat",
     ),
     "halo": (
         ("toy_predictors:double", "toy_predictors:wide"),
@@ -160,7 +160,8 @@ def test_remarks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "reaches beyond the next rank"
     ) in lines
     assert (
-        "note     toy.yaml:11: halo: toy_predictors:silent has no attribute 'halo' to compare with 2"
+        "note     toy.yaml:11: halo: toy_predictors:silent has no attribute 'halo' to compare "
+        "with 2"
     ) in lines
 
 

@@ -116,5 +116,5 @@ def test_nothing_to_draw(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     with pytest.raises(PictureError, match="no output stream with uo, vo and thickness"):
         read_run(tmp_path)
     write_run(tmp_path, "other", 1e-5)
-    with pytest.raises(PictureError, match="several runs: gyre_grid.nc, other_grid.nc"):
+    with pytest.raises(PictureError, match=r"several runs: gyre_grid\.nc, other_grid\.nc"):
         read_run(tmp_path)

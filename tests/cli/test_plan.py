@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`halocline plan`: messages and bytes, against numbers by hand and against a count cell by cell."""
+"""`halocline plan`: messages and bytes, against numbers by hand and a count cell by cell."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cli.toy import write_toy
@@ -86,6 +86,7 @@ def by_kind(spec: CouplingSpec) -> tuple[PlannedExchange, PlannedExchange, Plann
     return static, there, back
 
 
+@settings(deadline=None)
 @given(specs())
 def test_values_are_those_of_a_count_cell_by_cell(spec: CouplingSpec) -> None:
     for item in by_kind(spec)[:2]:
@@ -113,6 +114,7 @@ def owned(field, grid, x: int, y: int) -> bool:  # type: ignore[no-untyped-def]
     return True
 
 
+@settings(deadline=None)
 @given(specs())
 def test_answers_cover_the_grid_once(spec: CouplingSpec) -> None:
     back = by_kind(spec)[2]
@@ -122,6 +124,7 @@ def test_answers_cover_the_grid_once(spec: CouplingSpec) -> None:
     assert sum(message.values for message in back.messages) == levels * grid.nx * grid.ny
 
 
+@settings(deadline=None)
 @given(specs())
 def test_bytes_are_header_and_whole_words(spec: CouplingSpec) -> None:
     for item in by_kind(spec):
@@ -133,6 +136,7 @@ def test_bytes_are_header_and_whole_words(spec: CouplingSpec) -> None:
             assert 0 <= message.target_rank < item.target.ranks
 
 
+@settings(deadline=None)
 @given(specs(), st.integers(1, 5), st.integers(1, 5))
 def test_answers_do_not_depend_on_ranks(spec: CouplingSpec, ocean: int, closure: int) -> None:
     other = with_ranks(spec, {"ocean": ocean, "closure": closure})

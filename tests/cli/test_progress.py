@@ -31,9 +31,9 @@ def test_steps_of_log() -> None:
     steps = StepsOfLog()
     for line, expected in (
         ("ocean_model 0.1.0", 0),
-        ("    10   0.03 days  max|ssh| 0.01", 10),
-        ("step: 20, 0.06 days", 20),
-        ("  5 warnings", 20),
+        ("    10   0.03 days  max|ssh| 0.01", 0),
+        ("step: 20, 0.06 days", 10),
+        ("  5 warnings", 10),
     ):
         steps.read(line)
         assert steps() == expected
@@ -62,7 +62,7 @@ def test_reference_namelist_keeps_everything_else(tmp_path: Path) -> None:
     assert path == tmp_path / "new" / "toy.nml"
     assert path.read_text().startswith("! the toy's numbers\n")
     assert f90nml.read(path).todict() == {
-        "clock": {"step": 10, "count": 40},
+        "clock": {"dt": 10, "steps": 40},
         "size": {"nx": 7, "ny": 5, "nz": 4},
         "closure": {"kind": "none"},
         "run": {"on": True},

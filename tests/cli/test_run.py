@@ -22,7 +22,6 @@ def test_dry_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.startswith(("OMPI_", "OMP_")):
             monkeypatch.delenv(name)
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     write_toy(tmp_path)
     job = halocline(tmp_path, "run", "toy.yaml", "--dry-run", "--ranks", "worker=3")
     root = "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 "
@@ -129,6 +128,14 @@ def processes_in(directory: Path) -> list[int]:
     return found
 
 
+def test_nobody_reads_on(tmp_path: Path) -> None:
+    """`halocline run ... | head -1` ends, and leaves nothing behind."""
+    write_toy(tmp_path, ("toy_predictors:double", "toy_predictors:slow"))
+    line = f"{' '.join(command('run', 'toy.yaml'))} | head -1"
+    subprocess.run(["sh", "-c", line], cwd=tmp_path, env=environment(), check=True, timeout=30)
+    assert not processes_in(tmp_path)
+
+
 def test_timeout_is_a_time(tmp_path: Path) -> None:
     write_toy(tmp_path)
     job = halocline(tmp_path, "run", "toy.yaml", "--timeout", "soon")
@@ -152,9 +159,8 @@ def test_dry_run_of_a_reference(tmp_path: Path) -> None:
     assert job.returncode == 0
     lines = job.stdout.splitlines()
     namelist = tmp_path / "out" / "reference" / "toy.nml"
-    assert lines[0] == (
-        f"# without the workers; {namelist} is {tmp_path}/toy.nml with size.nz = 4, size.kind = none"
-    )
+    changes = "size.nz = 4, size.kind = none"
+    assert lines[0] == f"# without the workers; {namelist} is {tmp_path}/toy.nml with {changes}"
     assert lines[1].endswith(f"cd {tmp_path}/out/reference")
     assert lines[2].endswith(f"mpirun -n 2 {EXCHANGE_MODEL} 7 5 3 1 0 40 10 20 0 8 {namelist}")
     assert len(lines) == 5

@@ -16,7 +16,7 @@ EXCHANGE_MODEL = shutil.which("exchange_model") or str(BUILT)
 SPEC = f"""\
 run:
   directory: out
-  namelist: {{file: toy.nml, dt: clock.step, steps: clock.count, x: size.nx, y: size.ny, z: size.nz}}
+  namelist: {{file: toy.nml, dt: clock.dt, steps: clock.steps, x: size.nx, y: size.ny, z: size.nz}}
   time_limit: 30
 components:
   model: {{command: {EXCHANGE_MODEL} 7 5 3 1 0 40 10 20 0 8 toy.nml, ranks: 2}}
@@ -30,7 +30,7 @@ exchanges:
 """
 NAMELIST = """\
 ! the toy's numbers
-&clock step = 10, count = 40 /
+&clock dt = 10, steps = 40 /
 &size nx = 7, ny = 5, nz = 3 /
 """
 

@@ -18,7 +18,6 @@ from closures.case import (  # noqa: E402
     same_bits,
     uniform_case,
 )
-
 from ml_server.closures import ZannaBolton2020  # noqa: E402
 
 PASSES = {"raw": (0.5, 0, 0), "smooth": (1.0, 0, 4), "reynolds": (2.0, 4, 4)}

@@ -8,12 +8,12 @@ from pathlib import Path
 import netCDF4
 import numpy as np
 import pytest
+
 from jobs import run_ocean
 
 pytest.importorskip("torch")
 
 from closures.case import STATICS, Array, Case, run_tile, same_bits
-
 from ml_server.closures import ZannaBolton2020
 
 NX, NY, NZ, STEPS = 24, 22, 2, 3

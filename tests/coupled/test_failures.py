@@ -42,7 +42,7 @@ def _find_predictors(monkeypatch: pytest.MonkeyPatch) -> None:
     ("function", "message"),
     [
         ("raises", "closure rank 0: at step 3, date 1800 s: ZeroDivisionError: no water left"),
-        ("transposes", "answer 'su': got shape (2, 26, 14)"),
+        ("transposes", "answer 'su': got shape (2, 15, 24)"),
         ("returns_nan", "field 'sv' has 1 values that are not finite"),
         ("forgets", "the answer lacks 'sv'"),
     ],

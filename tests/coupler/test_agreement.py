@@ -89,6 +89,10 @@ WRONG = {
         with_field("u", "basin", OUT, 2),
         "basin.yaml:8: field 'u': ocean declares 2 levels, the spec has 3",
     ),
+    "more levels": (
+        with_field("u", "basin", OUT, 4),
+        "basin.yaml:8: field 'u': ocean declares 4 levels, the spec has 3",
+    ),
     "grid of a field": (
         replace(with_field("u", "bassin", OUT, 3), grids=TWO_GRIDS, periodic={"basin": (1, 0)}),
         "basin.yaml:8: field 'u': ocean declares it on grid 'bassin', the spec has it on 'basin'",

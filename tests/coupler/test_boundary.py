@@ -80,7 +80,9 @@ def test_no_flow_through_the_west_and_south_walls(
     point: str, kind: str, in_x: tuple[str, str], in_y: tuple[str, str]
 ) -> None:
     field = FieldSpec("u", point, kind, "replicate", 1, "case.yaml:1")
-    assert axis_fill(field, "x") == AxisFill(*in_x)
-    assert axis_fill(field, "y") == AxisFill(*in_y)
+    for axis, expected in (("x", in_x), ("y", in_y)):
+        fill = axis_fill(field, axis)
+        assert (fill.below, fill.above) == expected
     nothing = FieldSpec("u", point, kind, "zero", 1, "case.yaml:1")
-    assert axis_fill(nothing, "x") == axis_fill(nothing, "y") == AxisFill("zero", "zero")
+    for fill in (axis_fill(nothing, "x"), axis_fill(nothing, "y")):
+        assert (fill.below, fill.above) == ("zero", "zero")

@@ -3,7 +3,6 @@
 
 import numpy as np
 import pytest
-from coupling_cases import model_decompositions, sizes
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from coupler.decomposition import (
     ownership_error,
     split,
 )
+from coupling_cases import model_decompositions, sizes
 
 corners = st.integers(-2, 11)
 any_boxes = st.lists(st.builds(Box, corners, corners, corners, corners), min_size=1, max_size=5)

@@ -19,7 +19,7 @@ from coupler.protocol import (
 from coupler.router import FieldRoute, Message, Patch
 from coupler.spec import FieldSpec
 
-names = st.from_regex(r"[a-zA-Z][a-zA-Z0-9_]{0,63}", fullmatch=True)
+names = st.from_regex(r"[a-zA-Z][a-zA-Z0-9_]{0,63}", fullmatch=True) | st.just("n" * 64)
 paths = st.text(st.characters(exclude_categories=["C", "Z"]), max_size=90)
 words = st.integers(-(2**62), 2**62)
 
@@ -66,12 +66,12 @@ def test_record_round_trip(kind: str, name: str, digest: str) -> None:
 
 
 def test_record_as_fortran_writes_it() -> None:
-    data = b"HALOCL01" + b"model   " + b"ocean".ljust(64) + b" " * 64
+    data = b"HALOCL02" + b"model   " + b"ocean".ljust(64) + b" " * 64
     assert Record.decode(data) == Record("model", "ocean", "")
 
 
 def test_record_of_another_protocol() -> None:
-    with pytest.raises(ValueError, match="speaks protocol 'HALOCL00', expected 'HALOCL01'"):
+    with pytest.raises(ValueError, match="speaks protocol 'HALOCL00', expected 'HALOCL02'"):
         Record.decode(b"HALOCL00".ljust(RECORD_LENGTH))
 
 
@@ -138,10 +138,10 @@ def test_control_round_trip(
 
 
 def test_plan_by_hand() -> None:
-    """The model reads of each patch nx, ny and its own side: sources to a worker, else targets."""
+    """Of each patch nx, ny, the model's own side (sources to a worker, else targets), sign."""
     field = FieldSpec("u", "U", "vector_i", "zero", 3, "case.yaml:1")
     patch = Patch(ny=2, nx=5, target_y=7, target_x=8, source_y=3, source_x=4, step_y=0, step_x=1)
     message = Message(0, (FieldRoute(field, (patch,)), FieldRoute(field, ())))
-    assert encode_plan(6, message, to_worker=True) == [6, 1, 5, 2, 4, 3, 1, 0, 0]
-    assert encode_plan(6, message, to_worker=False) == [6, 1, 5, 2, 8, 7, 1, 1, 0]
+    assert encode_plan(6, message, to_worker=True) == [6, 1, 5, 2, 4, 3, 1, 0, 1, 0]
+    assert encode_plan(6, message, to_worker=False) == [6, 1, 5, 2, 8, 7, 1, 1, 1, 0]
     assert message.values == 30

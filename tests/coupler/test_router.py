@@ -3,6 +3,14 @@
 global fill that knows nothing of ranks."""
 
 import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from coupler.decomposition import Box, Decomposition
+from coupler.protocol import encode_plan
+from coupler.router import route_from_worker, route_to_worker, unowned_cells
+from coupler.spec import FieldSpec, GridSpec
+from coupler.transfer import pack, unpack
 from coupling_cases import (
     fields,
     grids,
@@ -13,14 +21,6 @@ from coupling_cases import (
     values,
     worker_decompositions,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from coupler.decomposition import Box, Decomposition
-from coupler.protocol import encode_plan
-from coupler.router import route_from_worker, route_to_worker, unowned_cells
-from coupler.spec import FieldSpec, GridSpec
-from coupler.transfer import pack, unpack
 
 
 def shown(index: int, size: int, boundary: str, fill: str, wall_below: bool) -> int | None:

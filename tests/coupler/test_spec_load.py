@@ -129,6 +129,11 @@ WRONG = {
     "no unit": ("2 steps", "2", ":21: every: got '2', expected a number and a unit"),
     "no period": ("2 steps", "0 steps", ":21: every: got '0 steps', expected a period above 0"),
     "no multiple": ("2 steps", "90 s", "expected a multiple of the model's time step, 60 s"),
+    "longer period": (
+        "    lag: 1",
+        "    every: 3 steps",
+        "got 180 s, expected the 120 s of the ex",
+    ),
     "another period": ("    lag: 1", "    every: 1 step", "got 60 s, expected the 120 s of the ex"),
     "negative halo": ("halo: 3", "halo: -3", "halo: got '-3', expected a whole number, 0 or more"),
     "wire": ("float64", "float46", "got 'float46', expected 'float32' or 'float64'"),
@@ -239,11 +244,14 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
 
 
 def loads_or_explains(path: Path) -> None:
+    spec, found = None, [""]
     try:
         spec = load_spec(path)
     except SpecError as error:
-        assert error.messages
-        for line in error.messages:
+        found = error.messages
+    if spec is None:
+        assert found
+        for line in found:
             assert re.fullmatch(r"basin\.yaml:\d+: \S[^\n]*", line), line
     else:
         assert isinstance(spec, CouplingSpec)

@@ -14,7 +14,7 @@ program exchange_model
   integer(int64) :: start, dt, period, date, due, first
   character(256) :: restart
   real(real64), allocatable :: a(:, :, :), b(:, :, :), flat(:, :), answer(:, :, :)
-  real(real32), allocatable :: a4(:, :, :)
+  real(real32), allocatable :: a4(:, :, :), answer4(:, :, :)
   logical :: received
 
   nx = int(argument(1)); ny = int(argument(2)); nz = int(argument(3)); halo = int(argument(4))
@@ -42,7 +42,7 @@ program exchange_model
   flat = reshape(field(1_int64, 3, 1), shape=[box(2) - box(1) + 1 + 2*halo, box(4) - box(3) + 1 + 2*halo])
   call hcl_put(ids(3), start, flat)
   allocate (answer(size(flat, 1), size(flat, 2), nz))
-  first = ((start + period - 1)/period)*period
+  first = start + modulo(-start, period)
   do n = 0, steps - 1
     date = start + n*dt
     a = field(date, 1, nz)
@@ -58,7 +58,13 @@ program exchange_model
     call hcl_put(ids(2), date, b)
     a = -1; b = -1   ! a put that returned must not read the array again
     answer = -7
-    call hcl_get(ids(4), date, answer, received)
+    if (bits == 32) then
+      answer4 = real(answer, real32)
+      call hcl_get(ids(4), date, answer4, received)
+      answer = answer4
+    else
+      call hcl_get(ids(4), date, answer, received)
+    end if
     if (received .neqv. modulo(date, period) == 0) call hcl_abort('got an answer that is not due')
     due = date - lag*period
     if (.not. received) then
