@@ -75,8 +75,11 @@ def _field(
             f"{where}: {model} declares it {CALLS[declared.direction]}, "
             f"the spec uses it as {CALLS[direction]}"
         )
-    if declared.levels != field.levels:
-        yield (f"{where}: {model} declares {declared.levels} levels, the spec has {field.levels}")
+    if declared.levels != field.declared_levels:
+        yield (
+            f"{where}: {model} declares {declared.levels} levels, "
+            f"the spec has {field.declared_levels}"
+        )
     if declared.grid != exchange.grid.name:
         yield (
             f"{where}: {model} declares it on grid '{declared.grid}', "

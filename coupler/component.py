@@ -20,11 +20,13 @@ from coupler.clock import answer_date, first_due, is_due
 from coupler.decomposition import Box
 from coupler.handshake import Channel, shake_hands
 from coupler.monitor import Profile
-from coupler.protocol import CONTROL_END, IN, OUT, STATIC, TAG_REPLY, Control
-from coupler.restart import read_restart, write_restart
+from coupler.partial import receive_partial, send_partial
+from coupler.protocol import CONTROL_END, IN, OUT, PARTIAL, STATIC, TAG_REPLY, Control
+from coupler.restart import read_partial, read_restart, write_restart
 from coupler.router import unowned_cells
 from coupler.spec import CouplingSpec
 from coupler.spec_load import load_spec
+from coupler.statistics import Statistics
 from coupler.step import Step, require_finite
 from coupler.transfer import Inbox, Outbox
 from coupler.world import CouplingError, PartnerFailed, join
@@ -117,10 +119,15 @@ class Component:
         agreement = shake_hands(self.world, self.spec)
         self._declaration = agreement.declaration
         ranks = agreement.model.ranks
-        self._leader = ranks[0]
+        self._model_ranks, self._leader = ranks, ranks[0]
+        self._statistics = Statistics(self.world, self.spec, bool(self._declaration.restart_file))
+        self._partial = [c for c in agreement.channels if c.direction == PARTIAL]
+        self._return_partial()  # first of all: hcl_start waits for it
         self._incoming: list[_Incoming] = []
         self._outgoing: list[_Outgoing] = []
         for c in agreement.channels:
+            if c.direction == PARTIAL:
+                continue
             wire = c.exchange.wire
             if c.direction == IN:
                 outbox = Outbox(self.world, c.number, ranks, c.messages, wire, c.lag + 2)
@@ -137,6 +144,13 @@ class Component:
             else:
                 self._incoming.append(incoming)
         self._send_owed_answers()
+
+    def _return_partial(self) -> None:
+        """The model's ranks go on with the half sums of the run before."""
+        start, file = self._declaration.start_date, self._declaration.restart_file
+        for c in self._partial if file else ():
+            held = read_partial(self.world, file, start, c)
+            send_partial(self.world, c, self._model_ranks, start, held)
 
     def _send_owed_answers(self) -> None:
         """With a lag the first gets receive what the restart holds, or zeros."""
@@ -164,6 +178,7 @@ class Component:
                 date,
                 {k: array for i in self._due(date) for k, array in i.arrays.items()},
                 {field.name for out in self._outgoing for field in out.channel.fields},
+                tuple(field.name for out in self._due_out(date) for field in out.channel.fields),
             )
             begun = time.perf_counter()
             yield self._step
@@ -175,6 +190,9 @@ class Component:
 
     def _due(self, date: int) -> list[_Incoming]:
         return [i for i in self._incoming if is_due(date, i.channel.exchange.period)]
+
+    def _due_out(self, date: int) -> list[_Outgoing]:
+        return [o for o in self._outgoing if is_due(date, o.channel.exchange.period)]
 
     def _next_inputs(self) -> int | None:
         """Wait for every exchange due at the next date; None when the model has ended."""
@@ -193,6 +211,7 @@ class Component:
             incoming.take(date)
             self.profile.wait += arrived - begun
             self.profile.exchange += time.perf_counter() - arrived
+            self._statistics.take(date, incoming.channel, incoming.arrays, incoming.outside)
             require_finite(incoming.arrays, f"input of step {self.profile.steps}, date {date} s")
         return date
 
@@ -223,7 +242,11 @@ class Component:
             self.profile.model = control.profile
             return CONTROL_END
         owed = [(out.channel, list(out.pending)) for out in self._outgoing]
-        write_restart(self.world, control.file, control.date, owed)
+        partial = [
+            (c, receive_partial(self.world, c, self._model_ranks, control.date))
+            for c in self._partial
+        ]
+        write_restart(self.world, control.file, control.date, owed, partial)
         self._reply()
         return control.kind
 
@@ -233,24 +256,22 @@ class Component:
             self.world.comm.Send(np.ones(1, np.int64), self._leader, TAG_REPLY)
 
     def _send_answers(self, step: Step) -> None:
-        due = [o for o in self._outgoing if is_due(step.date, o.channel.exchange.period)]
         begun = time.perf_counter()
-        for out in due:
+        for out in self._due_out(step.date):
+            halo = self.spec.answered(out.channel.exchange).halo
             answer = {
                 field.name: step.interior(
                     field.name,
                     (field.levels, out.channel.box.ny, out.channel.box.nx),
-                    self._halo(),
+                    halo,
                     np.dtype(out.channel.exchange.wire),
                 )
                 for field in out.channel.fields
             }
+            self._statistics.take(step.date, out.channel, answer)
             require_finite(answer, f"answer of step {step.number}, date {step.date} s")
             self._answer(out, step.date, answer)
         self.profile.exchange += time.perf_counter() - begun
-
-    def _halo(self) -> int:
-        return self._incoming[0].channel.exchange.halo
 
     def _wait_for_end(self) -> None:
         """A rank without a cell takes part in restarts and in the end, and in nothing else."""
@@ -268,6 +289,7 @@ class Component:
     def _close(self) -> None:
         for out in self._outgoing:
             out.outbox.flush()
+        self._statistics.close()
         self._reply()
         for incoming in self._incoming:
             incoming.inbox.close()

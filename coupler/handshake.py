@@ -12,7 +12,11 @@ from coupler.agreement import disagreements
 from coupler.decomposition import Box, Decomposition, decompose
 from coupler.protocol import (
     IN,
+    NUMBER_PARTIAL,
+    NUMBER_STATIC,
+    NUMBERS,
     OUT,
+    PARTIAL,
     STATIC,
     TAG_CONFIG,
     TAG_COUNTS,
@@ -21,6 +25,7 @@ from coupler.protocol import (
     TAG_PLAN,
     Declaration,
     encode_plan,
+    encode_treatment,
 )
 from coupler.router import Message, route_from_worker, route_to_worker
 from coupler.spec import CouplingSpec, ExchangeSpec, FieldSpec
@@ -107,7 +112,7 @@ def _plan(world: World, spec: CouplingSpec, declaration: Declaration) -> list[Ch
     deepest = max((exchange.lag for exchange in mine), default=0)
     for exchange in mine:
         box = worker_decomposition(spec, exchange, int(world.local.size)).box(world.rank)
-        model, number = declaration.grids[exchange.grid.name], 2 * spec.index(exchange)
+        model, number = declaration.grids[exchange.grid.name], NUMBERS * spec.index(exchange)
         if exchange.source == world.name:
             messages = route_from_worker(exchange.fields, exchange.grid, model, box)
             fields = exchange.fields
@@ -116,10 +121,15 @@ def _plan(world: World, spec: CouplingSpec, declaration: Declaration) -> list[Ch
         for fields, direction in ((exchange.fields, OUT), (exchange.static, STATIC)):
             if fields:
                 messages = route_to_worker(fields, exchange.grid, model, box, exchange.halo)
-                offset = 1 if direction == STATIC else 0
+                offset = NUMBER_STATIC if direction == STATIC else 0
                 channels.append(
                     Channel(exchange, number + offset, direction, deepest, fields, box, messages)
                 )
+        if exchange.reduced:
+            # each cell once, with its owner, as an answer: a halo has no business in a restart
+            messages = route_from_worker(exchange.reduced, exchange.grid, model, box)
+            number += NUMBER_PARTIAL
+            channels.append(Channel(exchange, number, PARTIAL, 0, exchange.reduced, box, messages))
     return channels
 
 
@@ -137,11 +147,13 @@ def _send_config(
     world.local.Reduce(told, totals, MPI.SUM)
     if world.rank != 0:
         return
-    words = [int(spec.time_limit * 1000)]
+    words = [int(spec.time_limit * 1000), spec.time_step]
     for c in channels:
-        wire = np.dtype(c.exchange.wire).itemsize
+        wire = 8 if c.direction == PARTIAL else np.dtype(c.exchange.wire).itemsize
         indices = [declaration.fields[field.name].index for field in c.fields]
         words += [c.number, c.direction, c.exchange.period, c.lag, wire, len(indices), *indices]
+        for field in c.fields:
+            words += encode_treatment(field)
     world.comm.Send(np.array(words, np.int64), model.ranks[0], TAG_CONFIG)
     world.comm.Send(totals, model.ranks[0], TAG_COUNTS)
 
@@ -156,5 +168,5 @@ def _send_plans(world: World, channels: tuple[Channel, ...], model: Members) -> 
         for c in channels:
             for message in c.messages:
                 if message.partner == partner:
-                    words += encode_plan(c.number, message, to_worker=c.direction != IN)
+                    words += encode_plan(c.number, message, c.direction in (OUT, STATIC))
         world.comm.Send(np.array(words, np.int64), model.ranks[partner], TAG_PLAN)

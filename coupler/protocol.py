@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from coupler.decomposition import Decomposition
 from coupler.router import Message
+from coupler.spec import FieldSpec
 
-MAGIC = "HALOCL02"
+MAGIC = "HALOCL03"
 NAME_LENGTH = 64
 KIND_LENGTH = 8
 DIGEST_LENGTH = 64
@@ -26,12 +27,18 @@ TAG_PLAN = 5  # worker rank -> model rank
 TAG_CONTROL = 6  # model leader -> every worker rank
 TAG_REPLY = 7  # worker leader -> model leader
 TAG_FAILURE = 8  # anyone -> anyone: text
+TAG_STATISTICS = 9  # worker rank -> worker leader
 TAG_DATA = 1000  # plus the exchange's number
 
 CONTROL_RESTART = 1
 CONTROL_END = 2
 
 OUT, IN, STATIC = 1, 2, 3  # direction of a field or exchange, seen from the model
+PARTIAL = 4  # direction of partly accumulated fields: out for a restart, in at start
+
+# of the messages of one exchange: NUMBERS * its index in the spec, plus
+NUMBERS, NUMBER_STATIC, NUMBER_PARTIAL = 4, 1, 2
+OPERATIONS = {"instant": 0, "average": 1, "accumulate": 2, "min": 3, "max": 4}
 
 HEADER_WORDS = 4  # exchange, date, sequence, bytes behind the header
 
@@ -104,6 +111,14 @@ class Declaration:
         }
         restart_file = os.fsdecode(names[NAME_LENGTH * (n_grids + n_fields) :].strip())
         return cls(component, date, restart_file, grids, periodic, fields)
+
+
+def encode_treatment(field: FieldSpec) -> list[int]:
+    """Time operation, first and last level, scale and offset (the bits of float64)."""
+    # x + -0.0 is x for every x; 0.0 would change the sign of -0.0
+    numbers = np.array([field.scale, -0.0 if field.offset is None else field.offset])
+    levels = (field.first_level, field.last_level)
+    return [OPERATIONS[field.time], *levels, *numbers.view(np.int64).tolist()]
 
 
 def encode_plan(number: int, message: Message, to_worker: bool) -> list[int]:

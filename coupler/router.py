@@ -8,7 +8,7 @@ of every cell that it answers for. Its partners are told their lists and hold no
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -151,6 +151,23 @@ def _answers(model: Decomposition, box: Box) -> Iterator[tuple[int, Patch]]:
                 *(y0 - box.y0, x0 - box.x0, 1, 1),
             ),
         )
+
+
+def reversed_messages(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """What brings the values of an answer back: from the model's cells to the worker's."""
+
+    def turned(p: Patch) -> Patch:
+        return replace(
+            p, target_y=p.source_y, target_x=p.source_x, source_y=p.target_y, source_x=p.target_x
+        )
+
+    return tuple(
+        Message(
+            message.partner,
+            tuple(FieldRoute(r.field, tuple(map(turned, r.patches))) for r in message.routes),
+        )
+        for message in messages
+    )
 
 
 def unowned_cells(

@@ -14,11 +14,12 @@ Boundary = Literal["closed", "periodic"]
 Fill = Literal["zero", "replicate", "reflect"]
 Pivot = Literal["T", "F"]
 Wire = Literal["float32", "float64"]
+Operation = Literal["instant", "average", "accumulate", "min", "max"]
 
 
 @dataclass(frozen=True, slots=True)
 class FieldSpec:
-    """One field of an exchange; `levels` of (level, y, x)."""
+    """One field of an exchange; `levels` of (level, y, x) travel, as value * scale + offset."""
 
     name: str
     point: Point
@@ -26,6 +27,20 @@ class FieldSpec:
     fill: Fill  # what halo cells outside a closed boundary hold
     levels: int
     place: str
+    first_level: int = 1  # of the model's field
+    model_levels: int | None = None  # of the model's field; None: all of them travel
+    time: Operation = "instant"  # over the puts since the exchange's last date
+    scale: float = 1.0
+    offset: float | None = None
+
+    @property
+    def last_level(self) -> int:
+        return self.first_level + self.levels - 1
+
+    @property
+    def declared_levels(self) -> int:
+        """What the model must declare."""
+        return self.model_levels or self.levels
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +82,12 @@ class ExchangeSpec:
     fields: tuple[FieldSpec, ...]
     static: tuple[FieldSpec, ...]  # sent once, at start, by the model
     place: str
+    statistics: bool = False  # of every field, in a table
+
+    @property
+    def reduced(self) -> tuple[FieldSpec, ...]:
+        """The fields of which the model holds a partial average, sum, minimum or maximum."""
+        return tuple(field for field in self.fields if field.time != "instant")
 
     def __str__(self) -> str:
         names = ", ".join(field.name for field in self.fields)
@@ -94,6 +115,14 @@ class CouplingSpec:
 
     def outgoing(self, name: str) -> tuple[ExchangeSpec, ...]:
         return tuple(item for item in self.exchanges if item.source == name)
+
+    def answered(self, answer: ExchangeSpec) -> ExchangeSpec:
+        """The exchange to the worker that `answer` answers: the first of the same period."""
+        return next(
+            item
+            for item in self.incoming(answer.source)
+            if item.source == answer.target and item.period == answer.period
+        )
 
     def index(self, exchange: ExchangeSpec) -> int:
         return self.exchanges.index(exchange)

@@ -9,9 +9,13 @@ from coupler.clock import parse_period
 from coupler.protocol import NAME_LENGTH
 from coupler.spec import ComponentSpec, ExchangeSpec, FieldSpec, Fill, GridSpec, Kind, Point, Wire
 from coupler.spec_run import Run
+from coupler.spec_treatment import TREATMENT_KEYS, read_treatment
 from coupler.spec_yaml import Problems, Value, hint
 
-EXCHANGE_KEYS = ("from", "to", "grid", "every", "lag", "halo", "wire", "fields", "static")
+EXCHANGE_KEYS = (
+    *("from", "to", "grid", "every", "lag", "halo", "wire"),
+    *("fields", "static", "statistics"),
+)
 
 
 def read_exchanges(
@@ -89,18 +93,20 @@ def _read_exchange(
             item.problems.add(found[key].place, text)
     if "lag" in found and to_worker:
         item.problems.add(found["lag"].place, "'lag' belongs to the exchange from the worker")
-    origin = next((e for e in earlier if e.source == target and e.target == source), None)
+    answered = [e for e in earlier if e.source == target and e.target == source]
+    origin = next(iter(answered), None)
     if not to_worker and origin is None:
         item.problems.add(
             item.place,
             f"exchange {source} -> {target}: list {target} -> {source} before its answer",
         )
     period = _read_period(found.get("every"), run, origin if not to_worker else None)
-    if not to_worker and origin is not None and period != origin.period:
-        item.problems.add(
-            item.place,
-            f"every: got {period} s, expected the {origin.period} s of the exchange it answers",
-        )
+    if not to_worker and answered:
+        origin = next((e for e in answered if e.period == period), None)
+        if origin is None:
+            periods = " or ".join(f"{e.period} s" for e in answered)
+            text = f"every: got {period} s, expected the {periods} of the exchange it answers"
+            item.problems.add(item.place, text)
     wire = found["wire"].choice(("float32", "float64"), "float32") if "wire" in found else None
     return ExchangeSpec(
         source,
@@ -110,9 +116,10 @@ def _read_exchange(
         found["lag"].integer(0, 0) if "lag" in found else 0,
         found["halo"].integer(0, 0) if "halo" in found else 0,
         cast(Wire, wire or (origin.wire if origin else "float32")),
-        _read_fields(found["fields"], grids[grid], grids[grid].nz),
-        _read_fields(found["static"], grids[grid], 1) if "static" in found else (),
+        _read_fields(found["fields"], grids[grid].nz, to_worker),
+        _read_fields(found["static"], 1, False) if "static" in found else (),
         item.place,
+        found["statistics"].boolean(False) if "statistics" in found else False,
     )
 
 
@@ -138,8 +145,11 @@ def _named(
     return None
 
 
-def _read_fields(value: Value, grid: GridSpec, levels: int) -> tuple[FieldSpec, ...]:
-    """A mapping name -> {point, kind, fill, levels}, or a list of names of scalars at T points."""
+def _read_fields(value: Value, levels: int, may_reduce: bool) -> tuple[FieldSpec, ...]:
+    """A mapping name -> {point, kind, fill, levels...}, or a list of names of scalars at T points.
+
+    `may_reduce`: the model puts the fields again and again, so they can be averaged.
+    """
     fields: list[FieldSpec] = []
     for item in () if value.is_mapping() else value.sequence():
         name = item.string("?")
@@ -147,15 +157,15 @@ def _read_fields(value: Value, grid: GridSpec, levels: int) -> tuple[FieldSpec, 
         fields.append(FieldSpec(name, "T", "scalar", "zero", levels, item.place))
     for name, item in value.items() if value.is_mapping() else ():
         check_name(name, item)
-        found = item.mapping(("point", "kind", "fill", "levels"))
+        found = item.mapping(("point", "kind", "fill", *TREATMENT_KEYS))
         point = found["point"].choice("TUVF", "T") if "point" in found else "T"
         kind = "scalar"
         if "kind" in found:
             kind = found["kind"].choice(get_args(Kind), "scalar")
         fill = found["fill"].choice(get_args(Fill), "zero") if "fill" in found else "zero"
-        count = found["levels"].integer(levels, 1) if "levels" in found else levels
         kinds = cast(Point, point), cast(Kind, kind), cast(Fill, fill)
-        fields.append(FieldSpec(name, *kinds, count, item.place))
+        field = FieldSpec(name, *kinds, levels, item.place)
+        fields.append(read_treatment(field, found, may_reduce))
     if not fields:
         value.wrong("at least one field")
     return tuple(fields)

@@ -161,6 +161,17 @@ class Value:
         self.wrong("a number above 0")
         return default
 
+    def finite(self, default: float, forbidden: float | None = None) -> float:
+        """A finite number, other than `forbidden`."""
+        try:
+            number = float(self.node.value) if isinstance(self.node, yaml.ScalarNode) else math.nan
+        except ValueError:
+            number = math.nan
+        if math.isfinite(number) and number != forbidden:
+            return number
+        self.wrong("a number" + ("" if forbidden is None else f" other than {forbidden:g}"))
+        return default
+
     def boolean(self, default: bool) -> bool:
         if isinstance(self.node, yaml.ScalarNode) and self.node.value.lower() in ("true", "false"):
             return bool(self.node.value.lower() == "true")

@@ -23,11 +23,17 @@ class Step(MutableMapping[str, Any]):
     """
 
     def __init__(
-        self, number: int, date: int, inputs: Mapping[str, Array], asked: set[str]
+        self,
+        number: int,
+        date: int,
+        inputs: Mapping[str, Array],
+        asked: set[str],
+        due: tuple[str, ...] = (),
     ) -> None:
         self.number = number  # from 0, in this run
         self.date = date  # [s]
         self.inputs = dict(inputs)
+        self.due = due  # the answers that the model waits for at this date
         self.answers: dict[str, Any] = {}
         self._asked = asked
 

@@ -5,7 +5,9 @@ module hcl_control
   use mpi_f08, only: MPI_Message, MPI_Request, MPI_Status, MPI_DOUBLE_PRECISION, MPI_INTEGER8, &
     MPI_MAX, MPI_STATUS_IGNORE, MPI_Barrier, MPI_Cancel, MPI_Comm_free, MPI_Finalize, MPI_Ibarrier, &
     MPI_Mrecv, MPI_Reduce, MPI_Request_free, MPI_Send, MPI_Wait, MPI_Wtime
+  use hcl_accumulate, only: check_puts
   use hcl_error, only: hcl_error_type, raise, text
+  use hcl_partial, only: finish_partial, send_partial
   use hcl_protocol, only: control_end, control_restart, direction_in, direction_out, no_date, &
     tag_control, tag_reply
   use hcl_state, only: coupler, coupler_type, who
@@ -16,8 +18,8 @@ module hcl_control
 
 contains
 
-  !> Writes what is pending in the coupling (answers that a lag has not yet delivered) to `file`,
-  !> to be given to hcl_start of a run that goes on at `date` [s]. Collective; returns when the
+  !> Writes what is pending in the coupling (answers that a lag has not yet delivered, fields that
+  !> are averaged and not yet due) to `file`, to be given to hcl_start of a run that goes on at `date` [s]. Collective; returns when the
   !> file is complete. Call it where the model writes its own restart, between two steps.
   subroutine hcl_write_restart(date, file, error)
     integer(int64), intent(in) :: date
@@ -26,7 +28,12 @@ contains
     type(hcl_error_type), allocatable :: problem
 
     call check_complete('hcl_write_restart', problem)
-    if (.not. allocated(problem)) call command(control_restart, date, trim(file), problem)
+    if (.not. allocated(problem)) call check_puts('hcl_write_restart', date, problem)
+    if (.not. allocated(problem)) then
+      call send_partial(date)
+      call command(control_restart, date, trim(file), problem)
+    end if
+    if (.not. allocated(problem)) call finish_partial(problem)
     if (allocated(problem)) call raise(problem%message, error)
   end subroutine hcl_write_restart
 

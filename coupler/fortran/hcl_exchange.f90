@@ -4,13 +4,13 @@ module hcl_exchange
   use, intrinsic :: iso_fortran_env, only: int64
   use mpi_f08, only: MPI_INTEGER8, MPI_Irecv, MPI_Isend
   use hcl_error, only: hcl_error_type, raise, text
-  use hcl_protocol, only: direction_in, direction_out, direction_static, header_length, no_date, &
-    tag_data
+  use hcl_protocol, only: direction_in, direction_partial, direction_static, header_length, &
+    no_date, tag_data
   use hcl_state, only: coupler, exchange_type, field_type, slot_type, who
   use hcl_wait, only: wait_request
   implicit none (type, external)
   private
-  public :: begin_put, end_put, begin_get, end_get, post_receives, check_call, slot_of
+  public :: begin_put, end_put, begin_get, end_get, post_receives, check_call, slot_of, declared_extent
 
 contains
 
@@ -130,7 +130,7 @@ contains
     integer :: p
 
     place = 0
-    if (exchange%direction == direction_in) return
+    if (any(exchange%direction == [direction_in, direction_partial])) return
     call open_exchange('hcl_put', exchange, field, date, place, error)
     if (allocated(error) .or. place == 0 .or. any(exchange%done)) return
     do p = 1, size(exchange%peers)

@@ -7,10 +7,13 @@ module hcl_handshake
     MPI_INTEGER8, MPI_STATUS_IGNORE, MPI_SUM, MPI_Allreduce, MPI_Bcast, MPI_Gather, MPI_Get_count, &
     MPI_Mrecv, MPI_Scatter, MPI_Send, MPI_Wtime
   use hcl_error, only: hcl_error_type, raise, text
+  use hcl_accumulate, only: begin_accumulation
   use hcl_exchange, only: post_receives
-  use hcl_protocol, only: direction_in, direction_static, header_length, name_length, tag_config, &
-    tag_counts, tag_declare, tag_names, tag_plan
-  use hcl_state, only: coupler, exchange_type, field_type, grid_type, patch_type, peer_type, who
+  use hcl_partial, only: receive_partial
+  use hcl_protocol, only: direction_in, direction_partial, direction_static, header_length, name_length, &
+    tag_config, tag_counts, tag_declare, tag_names, tag_plan, treatment_length
+  use hcl_state, only: coupler, exchange_type, field_type, grid_type, patch_type, peer_type, &
+    treatment_type, who
   use hcl_wait, only: wait_message
   implicit none (type, external)
   private
@@ -48,6 +51,8 @@ contains
       call read_plans(problem)
     end if
     if (.not. allocated(problem)) call check_inputs(problem)
+    if (.not. allocated(problem)) call begin_accumulation(first_date)
+    if (.not. allocated(problem) .and. file /= '') call receive_partial(first_date, problem)
     if (allocated(problem)) then
       call raise(problem%message, error)
       return
@@ -194,14 +199,16 @@ contains
     sender = status%MPI_SOURCE
   end subroutine receive_words
 
-  !> Time limit [ms], then of each exchange: number, direction, period, lag, wire, fields.
+  !> Time limit [ms], time step [s], then of each exchange: number, direction, period, lag, wire,
+  !> fields, and what happens to each.
   subroutine read_config(config)
     integer(int64), intent(in) :: config(:)
     type(exchange_type) :: new
     integer :: at, fields, i
 
     coupler%time_limit = real(config(1), real64)/1000
-    at = 2
+    coupler%time_step = config(2)
+    at = 3
     do while (at <= size(config))
       new%number = int(config(at))
       new%direction = int(config(at + 1))
@@ -211,6 +218,8 @@ contains
       fields = int(config(at + 5))
       new%fields = int(config(at + 6:at + 5 + fields))
       at = at + 6 + fields
+      new%treatments = [(treatment_of(config(at + treatment_length*i:)), i=0, fields - 1)]
+      at = at + treatment_length*fields
       if (allocated(new%done)) deallocate (new%done, new%peers)
       allocate (new%done(fields), source=.false.)
       allocate (new%peers(0))
@@ -222,6 +231,21 @@ contains
       coupler%exchanges = [coupler%exchanges, new]
     end do
   end subroutine read_config
+
+  !> Operation, first and last level, scale and offset (the bits of real64)
+  pure function treatment_of(words) result(new)
+    integer(int64), intent(in) :: words(:)
+    type(treatment_type) :: new
+
+    new%operation = int(words(1))
+    new%first = int(words(2))
+    new%last = int(words(3))
+    new%scale = transfer(words(4), new%scale)
+    new%offset = transfer(words(5), new%offset)
+    ! the offset of a field without one is -0.0, which changes no value
+    new%converts = words(4) /= transfer(1.0_real64, words(4)) .or. &
+      words(5) /= transfer(-0.0_real64, words(5))
+  end function treatment_of
 
   !> Of each exchange with worker rank `source`: number, then for each field the number of its
   !> patches and, for each, ni, nj, i, j (from 0), step_i, step_j, sign.
@@ -247,8 +271,8 @@ contains
               route%patches(p) = patch_type( &
                 int(plan(at)), int(plan(at + 1)), int(plan(at + 2)) + 1, int(plan(at + 3)) + 1, &
                 int(plan(at + 4)), int(plan(at + 5)), int(plan(at + 6)))
-              peer%values = peer%values + int(coupler%fields(exchange%fields(f))%levels, int64) &
-                *plan(at)*plan(at + 1)
+              peer%values = peer%values + plan(at)*plan(at + 1) &
+                *(exchange%treatments(f)%last - exchange%treatments(f)%first + 1)
               at = at + 7
             end do
           end associate
@@ -268,6 +292,7 @@ contains
 
     slots = exchange%lag + 2
     if (exchange%direction == direction_static) slots = 1
+    if (exchange%direction == direction_partial) slots = 0   ! once a restart, when it is made
     words = header_length + (peer%values*exchange%wire + 7)/8
     allocate (peer%slots(slots))
     do i = 1, slots

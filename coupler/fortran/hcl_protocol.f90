@@ -5,7 +5,7 @@ module hcl_protocol
   implicit none (type, external)
   private
 
-  character(*), parameter, public :: protocol_magic = 'HALOCL02'
+  character(*), parameter, public :: protocol_magic = 'HALOCL03'
   integer, parameter, public :: name_length = 64
   integer, parameter, public :: kind_length = 8
   integer, parameter, public :: digest_length = 64
@@ -29,6 +29,19 @@ module hcl_protocol
   integer, parameter, public :: direction_out = 1
   integer, parameter, public :: direction_in = 2
   integer, parameter, public :: direction_static = 3
+
+  !> Partly accumulated fields: out for a restart, in at start
+  integer, parameter, public :: direction_partial = 4
+  !> Its number among the messages of one exchange, counted from that of the exchange itself
+  integer, parameter, public :: number_partial = 2
+
+  !> @name What is made of the puts since the last date at which a field travelled
+  integer, parameter, public :: operation_instant = 0
+  integer, parameter, public :: operation_average = 1
+  integer, parameter, public :: operation_accumulate = 2
+  integer, parameter, public :: operation_min = 3
+  integer, parameter, public :: operation_max = 4
+  integer, parameter, public :: treatment_length = 5   !< words that tell it, with levels and scale
 
   !> Every message of fields starts with exchange, date, sequence, bytes behind the header.
   integer, parameter, public :: header_length = 4

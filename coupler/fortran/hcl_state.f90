@@ -8,7 +8,7 @@ module hcl_state
   implicit none (type, external)
   private
   public :: grid_type, field_type, patch_type, route_type, slot_type, peer_type
-  public :: exchange_type, coupler_type, coupler, who
+  public :: treatment_type, exchange_type, coupler_type, coupler, who
 
   !> A decomposed grid of the model: this rank's box, and the halo that its arrays carry
   type :: grid_type
@@ -52,6 +52,17 @@ module hcl_state
     type(slot_type), allocatable :: slots(:)
   end type peer_type
 
+  !> What happens to a field between the model's array and the message
+  type :: treatment_type
+    integer :: operation = 0      !< operation_*: what is made of the puts since the last date
+    integer :: first = 1, last = 1           !< levels of the model's field that travel
+    real(real64) :: scale = 1, offset = 0    !< value*scale + offset
+    logical :: converts = .false.            !< is there a scale or an offset?
+    real(real64), allocatable :: partial(:, :, :)   !< sum or extreme of the puts, owned cells
+    integer(int64) :: puts = 0               !< in `partial`
+    integer(int64) :: previous = no_date     !< date of the last put
+  end type treatment_type
+
   !> Fields that travel together
   type :: exchange_type
     integer :: number = 0         !< as the workers number it
@@ -60,6 +71,7 @@ module hcl_state
     integer :: lag = 0
     integer :: wire = 8           !< bytes of a value
     integer, allocatable :: fields(:)
+    type(treatment_type), allocatable :: treatments(:)   !< one a field
     type(peer_type), allocatable :: peers(:)
     integer(int64) :: count = 0   !< exchanges completed
     integer(int64) :: date = no_date   !< of the exchange under way
@@ -77,6 +89,7 @@ module hcl_state
     integer, allocatable :: leaders(:)        !< first rank of each worker component, in `world`
     integer, allocatable :: workers(:)        !< every worker rank, in `world`
     real(real64) :: time_limit = 120.0_real64 !< longest wait [s]
+    integer(int64) :: time_step = 0           !< of the spec [s]
     type(grid_type), allocatable :: grids(:)
     type(field_type), allocatable :: fields(:)
     type(exchange_type), allocatable :: exchanges(:)

@@ -143,6 +143,10 @@ MODEL = {
         "got exchange, date, sequence [0, 30, 2], expected [0, 20, 2]; do all ranks put at the "
         "same dates?",
     ),
+    "between steps": (
+        "hcl_put of a at date 25 s, expected a multiple of the time step, 10 s (run.dt of the sp",
+    ),
+    "get between steps": ("hcl_get of answer at date 25 s, expected a multiple of the time",),
     "shape": (
         "hcl_put: field a: got 3 x 2 x 1 values, expected 2 x 3 x 1; does the array include the "
         "model's halo?",
@@ -178,6 +182,35 @@ MODEL = {
 @pytest.mark.parametrize("mistake", MODEL)
 def test_a_model_fails(tmp_path: Path, mistake: str) -> None:
     misuse(tmp_path, mistake, *MODEL[mistake], spec=changed(time_limit=2))
+
+
+REDUCED = {
+    "a step left out": (
+        "hcl_put of a at date 30, expected 20: the spec reduces it in time, which takes one put at "
+        "every time step (10 s)",
+    ),
+    "put twice": ("hcl_put of a at date 20, expected 30: the spec reduces it in time",),
+    "restart of another step": (
+        "hcl_write_restart at date 30, but a was last put at date 10; expected the step before, as",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", REDUCED)
+def test_a_model_fails_where_fields_are_reduced_in_time(tmp_path: Path, mistake: str) -> None:
+    spec = changed(time_limit=2)
+    spec["exchanges"][0]["fields"]["a"] = {"time": "average"}
+    misuse(tmp_path, mistake, *REDUCED[mistake], spec=spec)
+
+
+def test_statistics_of_what_is_not_finite(tmp_path: Path) -> None:
+    """The line is there when the job ends: it says how much went wrong."""
+    spec = changed()
+    spec["exchanges"][0] |= {"every": "2 steps", "statistics": True}
+    misuse(tmp_path, "not finite", "input of step 1, date 20 s: field 'a' has 1 val", spec=spec)
+    table = (tmp_path / "worker_statistics.csv").read_text().splitlines()
+    assert table[0] == "date,from,to,field,min,max,mean,sum,nan_count"
+    assert "20,model,worker,a,1.0,1.0,1.0,10.0,2" in table, table
 
 
 def test_a_model_is_told_of_a_workers_failure(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What the Fortran client sends, encoded here as it lays it out, and decoded by the workers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,6 +17,7 @@ from coupler.protocol import (
     DeclaredField,
     Record,
     encode_plan,
+    encode_treatment,
 )
 from coupler.router import FieldRoute, Message, Patch
 from coupler.spec import FieldSpec
@@ -66,12 +69,12 @@ def test_record_round_trip(kind: str, name: str, digest: str) -> None:
 
 
 def test_record_as_fortran_writes_it() -> None:
-    data = b"HALOCL02" + b"model   " + b"ocean".ljust(64) + b" " * 64
+    data = b"HALOCL03" + b"model   " + b"ocean".ljust(64) + b" " * 64
     assert Record.decode(data) == Record("model", "ocean", "")
 
 
 def test_record_of_another_protocol() -> None:
-    with pytest.raises(ValueError, match="speaks protocol 'HALOCL00', expected 'HALOCL02'"):
+    with pytest.raises(ValueError, match="speaks protocol 'HALOCL00', expected 'HALOCL03'"):
         Record.decode(b"HALOCL00".ljust(RECORD_LENGTH))
 
 
@@ -145,3 +148,11 @@ def test_plan_by_hand() -> None:
     assert encode_plan(6, message, to_worker=True) == [6, 1, 5, 2, 4, 3, 1, 0, 1, 0]
     assert encode_plan(6, message, to_worker=False) == [6, 1, 5, 2, 8, 7, 1, 1, 1, 0]
     assert message.values == 30
+
+
+def test_treatment_by_hand() -> None:
+    """Operation, levels, and the bits of two doubles; no offset is -0.0, which changes no value."""
+    field = FieldSpec("u", "U", "vector_i", "zero", 3, "case.yaml:1")
+    assert encode_treatment(field) == [0, 1, 3, 0x3FF0000000000000, -(2**63)]
+    field = replace(field, first_level=4, time="max", scale=-2.0, offset=0.5)
+    assert encode_treatment(field) == [4, 4, 6, 0xC000000000000000 - 2**64, 0x3FE0000000000000]

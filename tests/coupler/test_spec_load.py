@@ -96,6 +96,35 @@ def test_everything_read(tmp_path: Path) -> None:
     assert str(inputs) == "ocean -> closure (u, h)"
 
 
+def test_what_happens_to_a_field_on_its_way(tmp_path: Path) -> None:
+    spec = SPEC.replace("{levels: 1}", "{levels: {from: 2, of: 7}, time: average, scale: 1e-3}")
+    spec = spec.replace("{area: {}}", "{area: {levels: {to: 2, of: 3}, offset: -1}}")
+    exchange = load_spec(written(tmp_path, spec.replace("halo: 3", "statistics: true"))).exchanges[
+        0
+    ]
+    u, h = exchange.fields
+    assert (u.first_level, u.last_level, u.levels, u.declared_levels) == (1, 2, 2, 2)
+    assert (u.time, u.scale, u.offset) == ("instant", 1.0, None)
+    assert (h.first_level, h.last_level, h.levels, h.declared_levels) == (2, 7, 6, 7)
+    assert (h.time, h.scale, h.offset) == ("average", 1e-3, None)
+    (area,) = exchange.static
+    assert (area.first_level, area.last_level, area.declared_levels) == (1, 2, 3)
+    assert area.offset == -1.0
+    assert exchange.statistics
+    assert exchange.reduced == (h,)
+
+
+def test_an_answer_belongs_to_the_inputs_of_its_period(tmp_path: Path) -> None:
+    more = "  - {from: ocean, to: closure, every: 3 steps, halo: 1, wire: float32, fields: [v]}\n"
+    answer = "  - {from: closure, to: ocean, every: 3 steps, fields: [sv]}\n"
+    spec = load_spec(written(tmp_path, SPEC + more + answer))
+    slow, first, quick, second = spec.exchanges
+    assert (second.period, second.wire) == (180, "float32")
+    assert (spec.answered(first), spec.answered(second)) == (slow, quick)
+    found = mistakes(tmp_path, SPEC + more + answer.replace("3 steps", "5 steps"))
+    assert any("got 300 s, expected the 120 s or 180 s of the exchange" in f for f in found), found
+
+
 def test_a_comment_in_the_spec_or_another_namelist_changes_the_digest(tmp_path: Path) -> None:
     first = load_spec(written(tmp_path, SPEC)).digest
     assert load_spec(written(tmp_path, SPEC)).digest == first
@@ -135,6 +164,42 @@ WRONG = {
         "got 180 s, expected the 120 s of the ex",
     ),
     "another period": ("    lag: 1", "    every: 1 step", "got 60 s, expected the 120 s of the ex"),
+    "time": (
+        "{levels: 1}",
+        "{time: mean}",
+        ":26: time: got 'mean', expected 'instant' or 'average",
+    ),
+    "time of an answer": ("{su: {", "{su: {time: min, ", ":31: 'time' belongs to a field that the"),
+    "time of a static field": ("{area: {}", "{area: {time: max}", ":27: 'time' belongs to a field"),
+    "no scale": (
+        "{levels: 1}",
+        "{scale: 0}",
+        ":26: scale: got '0', expected a number other than 0",
+    ),
+    "scale": ("{levels: 1}", "{scale: C}", ":26: scale: got 'C', expected a number other than 0"),
+    "offset": ("{levels: 1}", "{offset: .nan}", ":26: offset: got '.nan', expected a number"),
+    "offset of a vector": (
+        "fill: replicate",
+        "offset: 1",
+        ":25: offset: got one for a vector_i, ex",
+    ),
+    "levels above": (
+        "{levels: 1}",
+        "{levels: {to: 3}}",
+        ":26: levels: got 1 to 3, expected a range",
+    ),
+    "levels turned": ("{levels: 1}", "{levels: {from: 2, to: 1}}", "got 2 to 1, expected a range"),
+    "levels key": (
+        "{levels: 1}",
+        "{levels: {form: 2}}",
+        "unknown key 'form' in levels; did you me",
+    ),
+    "levels text": (
+        "{levels: 1}",
+        "{levels: 1..2}",
+        ":26: levels: got '1..2', expected a whole num",
+    ),
+    "statistics": ("halo: 3", "statistics: 3", ":22: statistics: got '3', expected true or false"),
     "negative halo": ("halo: 3", "halo: -3", "halo: got '-3', expected a whole number, 0 or more"),
     "wire": ("float64", "float46", "got 'float46', expected 'float32' or 'float64'"),
     "kind": ("vector_i, fill", "vector_x, fill", "'scalar' or 'vector_i' or 'vector_j'"),
