@@ -38,6 +38,7 @@ class Predictor:
     parameters: tuple[str, ...] | None  # None: takes any keyword
     uses_torch: bool
     halo: int | None
+    required: tuple[str, ...] = ()  # of the parameters, those without a default
 
     def __call__(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Any]:
         names = inputs if self.parameters is None else self.parameters
@@ -90,6 +91,7 @@ def load_for(spec: CouplingSpec, name: str) -> Predictor:
         predictor = load_predictor(component.predictor, fields, spec.path.parent)
     except PredictorError as error:
         raise PredictorError(f"{component.place}: {error}") from error
+    _check_periods(spec, name, predictor)
     for exchange in spec.incoming(name):
         if predictor.halo is not None and exchange.halo < predictor.halo:
             raise PredictorError(
@@ -97,6 +99,18 @@ def load_for(spec: CouplingSpec, name: str) -> Predictor:
                 f"which {predictor.name} reads beyond its own cells"
             )
     return predictor
+
+
+def _check_periods(spec: CouplingSpec, worker: str, predictor: Predictor) -> None:
+    """Every argument without a default must come at every date at which an answer is due."""
+    for answer in spec.outgoing(worker):
+        for exchange in spec.incoming(worker):
+            lacking = [f.name for f in exchange.fields if f.name in predictor.required]
+            if lacking and answer.period % exchange.period:
+                raise PredictorError(
+                    f"{answer.place}: {predictor.name} is asked every {answer.period} s, but its "
+                    f"argument '{lacking[0]}' comes every {exchange.period} s; give it a default"
+                )
 
 
 def load_predictor(
@@ -124,9 +138,8 @@ def load_predictor(
     uses_torch = _is_module(target)
     if uses_torch:
         _tune_torch(target)
-    return Predictor(
-        name, target, _parameters(name, target, list(fields)), uses_torch, _halo(target)
-    )
+    parameters, required = _parameters(name, target, list(fields)), _required(target)
+    return Predictor(name, target, parameters, uses_torch, _halo(target), required)
 
 
 def _find(name: str, directory: Path) -> Any:
@@ -166,11 +179,19 @@ def _tune_torch(module: Any) -> None:
         torch.set_num_threads(1)  # a second thread on a busy core slows small kernels many times
 
 
+def _signature(target: Any) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(target.forward if _is_module(target) else target).parameters
+
+
+def _required(target: Any) -> tuple[str, ...]:
+    parameters = _signature(target).items()
+    return tuple(name for name, parameter in parameters if parameter.default is parameter.empty)
+
+
 def _parameters(name: str, target: Any, fields: list[str]) -> tuple[str, ...] | None:
-    function = target.forward if _is_module(target) else target
     kinds = inspect.Parameter
     names = []
-    for parameter in inspect.signature(function).parameters.values():
+    for parameter in _signature(target).values():
         if parameter.kind is kinds.VAR_KEYWORD:
             return None
         if parameter.kind in (kinds.VAR_POSITIONAL, kinds.POSITIONAL_ONLY):

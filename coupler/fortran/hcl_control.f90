@@ -18,9 +18,10 @@ module hcl_control
 
 contains
 
-  !> Writes what is pending in the coupling (answers that a lag has not yet delivered, fields that
-  !> are averaged and not yet due) to `file`, to be given to hcl_start of a run that goes on at `date` [s]. Collective; returns when the
-  !> file is complete. Call it where the model writes its own restart, between two steps.
+  !> Writes what is pending in the coupling (answers that a lag has not yet delivered, averages of
+  !> which only a part of the steps is there) to `file`, to be given to hcl_start of a run that goes
+  !> on at `date` [s]. Collective; returns when the file is complete. Call it where the model writes
+  !> its own restart, between two steps.
   subroutine hcl_write_restart(date, file, error)
     integer(int64), intent(in) :: date
     character(*), intent(in) :: file

@@ -36,10 +36,10 @@ class Series:
     def spec(self) -> dict[str, Any]:
         ends = {"from": "model", "to": "worker", "wire": self.wire, "statistics": True}
         slow = {
-            "now": {"levels": {"from": 2}},
-            "average": {"time": "average", "scale": 0.7, "offset": 273.15},
+            "now": {"point": "F", "levels": {"from": 2}},
+            "average": {"point": "U", "time": "average", "scale": 0.7, "offset": 273.15},
             "sum": {"time": "accumulate", "levels": {"from": 1, "to": 2, "of": 3}},
-            "low": {"time": "min", "scale": -2},
+            "low": {"point": "V", "time": "min", "scale": -2},
             "high": {"time": "max", "levels": {"to": 1}},
         }
         flat = {"flat": {"scale": 1.1, "offset": -4}}

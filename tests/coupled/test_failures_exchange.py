@@ -336,6 +336,24 @@ def test_a_predictor(tmp_path: Path, name: str) -> None:
     mpirun(tmp_path, (2, model), (2, [*server, "--component", "worker"]), timeout=60)
 
 
+def test_a_predictor_with_inputs_of_two_periods(tmp_path: Path) -> None:
+    """It is asked for each answer; what does not come every time needs a default."""
+    text = "def rarely(a, b=None): return a if b is None else b\ndef always(a, b): return a\n"
+    (tmp_path / "networks.py").write_text(text)
+    spec = changed()
+    del spec["exchanges"][0]["fields"]["b"]
+    more = {"from": "model", "to": "worker", "every": "2 steps", "wire": "float64", "fields": ["b"]}
+    spec["exchanges"].insert(1, more)
+    server = [sys.executable, "-m", "mpi4py", "-m", "ml_server", "case.yaml"]
+    server += ["--component", "worker"]
+    spec["components"]["worker"]["predictor"] = {"python": "networks:always"}
+    said = "networks:always is asked every 10 s, but its argument 'b' comes every 20 s; give it a d"
+    misuse(tmp_path, "none", said, spec=spec, worker=server)
+    spec["components"]["worker"]["predictor"] = {"python": "networks:rarely"}
+    (tmp_path / "case.yaml").write_text(yaml.safe_dump(spec))
+    mpirun(tmp_path, (2, [fortran_test("misuse_model"), "none"]), (2, server), timeout=60)
+
+
 def test_a_worker_that_the_spec_does_not_have(tmp_path: Path) -> None:
     server = [sys.executable, "-m", "mpi4py", "-m", "ml_server", "case.yaml"]
     said = "case.yaml: no worker 'wroker'; did you mean 'worker'?"

@@ -39,8 +39,7 @@ def test_a_full_chunk_loses_no_bit() -> None:
 
 
 def test_what_has_no_sum() -> None:
-    for large in ([1.7e308] * 4, [1.7e308] * 4 + [-1.7e308] * 3 + [-1.6e308]):
-        assert not math.isfinite(rounded_sum(exact_terms(np.array(large))))
+    assert not math.isfinite(rounded_sum(exact_terms(np.full(4, 1.7e308))))
     assert math.isnan(rounded_sum([1.7e308, 1.7e308]))
     assert exact_terms(np.array([0.0, 5e-324])) == []
 
