@@ -7,11 +7,32 @@ from typing import cast, get_args
 
 from coupler.clock import parse_period
 from coupler.protocol import NAME_LENGTH
-from coupler.spec import ComponentSpec, ExchangeSpec, FieldSpec, Fill, GridSpec, Kind, Point, Wire
+from coupler.spec import (
+    ComponentSpec,
+    ExchangeSpec,
+    FieldSpec,
+    Fill,
+    GridSpec,
+    Kind,
+    Point,
+    Transport,
+    Wire,
+)
 from coupler.spec_run import Run
 from coupler.spec_yaml import Problems, Value, hint
 
-EXCHANGE_KEYS = ("from", "to", "grid", "every", "lag", "halo", "wire", "fields", "static")
+EXCHANGE_KEYS = (
+    "from",
+    "to",
+    "grid",
+    "every",
+    "lag",
+    "halo",
+    "wire",
+    "transport",
+    "fields",
+    "static",
+)
 
 
 def read_exchanges(
@@ -101,7 +122,9 @@ def _read_exchange(
             item.place,
             f"every: got {period} s, expected the {origin.period} s of the exchange it answers",
         )
-    wire = found["wire"].choice(("float32", "float64"), "float32") if "wire" in found else None
+    wire = found["wire"].choice(get_args(Wire), "float32") if "wire" in found else None
+    names = get_args(Transport)
+    transport = found["transport"].choice(names, "auto") if "transport" in found else None
     return ExchangeSpec(
         source,
         target,
@@ -110,6 +133,7 @@ def _read_exchange(
         found["lag"].integer(0, 0) if "lag" in found else 0,
         found["halo"].integer(0, 0) if "halo" in found else 0,
         cast(Wire, wire or (origin.wire if origin else "float32")),
+        cast(Transport, transport or (origin.transport if origin else "auto")),
         _read_fields(found["fields"], grids[grid], grids[grid].nz),
         _read_fields(found["static"], grids[grid], 1) if "static" in found else (),
         item.place,

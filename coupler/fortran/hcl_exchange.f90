@@ -7,7 +7,8 @@ module hcl_exchange
   use hcl_protocol, only: direction_in, direction_out, direction_static, header_length, no_date, &
     tag_data
   use hcl_state, only: coupler, exchange_type, field_type, slot_type, who
-  use hcl_wait, only: wait_request
+  use hcl_wait, only: wait_counter, wait_request
+  use hcl_window, only: sync_window, write_counter
   implicit none (type, external)
   private
   public :: begin_put, end_put, begin_get, end_get, post_receives, check_call, slot_of
@@ -137,6 +138,11 @@ contains
       call wait_request(exchange%peers(p)%slots(slot_of(exchange))%request, &
         'worker rank '//text(exchange%peers(p)%rank)//' of the job to take '//name_of(field), error)
       if (allocated(error)) return
+      if (.not. exchange%peers(p)%windowed) cycle
+      ! what the slot held was exchanged lag + 2 periods ago
+      call wait_counter(exchange%peers(p), exchange%count - exchange%lag - 1, &
+        'worker rank '//text(exchange%peers(p)%rank)//' of the job to read '//name_of(field), error)
+      if (allocated(error)) return
     end do
   end subroutine begin_put
 
@@ -148,6 +154,7 @@ contains
 
     exchange%done(place) = .true.
     if (.not. all(exchange%done)) return
+    call sync_window()
     do p = 1, size(exchange%peers)
       associate (peer => exchange%peers(p), slot => exchange%peers(p)%slots(slot_of(exchange)))
         slot%words(:header_length) = [int(exchange%number, int64), exchange%date, exchange%count, &
@@ -190,6 +197,7 @@ contains
         if (allocated(error)) return
       end associate
     end do
+    call sync_window()
   end subroutine begin_get
 
   subroutine check_header(exchange, slot, rank, error)
@@ -223,6 +231,7 @@ contains
     if (.not. all(exchange%done)) return
     do p = 1, size(exchange%peers)
       call post_receive(exchange, p, slot_of(exchange))
+      if (exchange%peers(p)%windowed) call write_counter(exchange%peers(p), exchange%count + 1)
     end do
     call close_exchange(exchange)
   end subroutine end_get

@@ -40,6 +40,7 @@ class Case:
     every: int = 1  # steps
     start: int = 0  # [s]
     steps: int = 6
+    transport: str = "auto"
 
     def spec(self) -> dict[str, Any]:
         x, y = self.boundary
@@ -49,6 +50,7 @@ class Case:
             "every": f"{self.every} steps",
             "halo": self.halo,
             "wire": self.wire,
+            "transport": self.transport,
             "fields": {"a": {"fill": "replicate"}, "b": {}},
             "static": {"flat": {}},
         }
