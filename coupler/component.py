@@ -121,23 +121,34 @@ class Component:
                 got_at = first_due(start, period) + number * period
                 out.send(answer_date(got_at, period, channel.lag))
 
+    def message_sizes(self) -> dict[int, tuple[int, int]]:
+        """For each model rank of the job the values that come from it and go to it in a step."""
+        sizes: dict[int, tuple[int, int]] = {}
+        ends = [(i.channel, i.ranks, 1, 0) for i in self._inboxes]
+        ends += [(o.channel, o.ranks, 0, 1) for o in self._outboxes]
+        for channel, ranks, comes, goes in ends:
+            for rank, message in zip(ranks, channel.messages, strict=True):
+                there, back = sizes.get(rank, (0, 0))
+                sizes[rank] = there + comes * message.values, back + goes * message.values
+        return sizes
+
     def steps(self) -> Iterator[Step]:
         """A Step for each date at which an exchange is due, until the model ends the coupling."""
         if self.box.cells == 0:
             self._wait_for_end()
             return
-        while (step := self._next_step()) is not None:
-            self._step = step
+        while (step := self.receive()) is not None:
             begun = time.perf_counter()
             yield step
             self.profile.inference += time.perf_counter() - begun
-            self._send_answers(step)
-            self._step = None
-            self.profile.count_step(step.date)
+            self.send(step)
         self._close()
 
-    def _next_step(self) -> Step | None:
-        """Wait for every exchange due at the next date; None when the model has ended."""
+    def receive(self) -> Step | None:
+        """Wait for every exchange due at the next date; None when the model has ended.
+
+        `steps` is receive and send in turn; use them alone to do something in between.
+        """
         start = self._declaration.start_date
         periods = [(inbox, inbox.channel.exchange.period) for inbox in self._inboxes]
         date = min(first_due(start, period) + i.sequence * period for i, period in periods)
@@ -151,14 +162,16 @@ class Component:
             arrays = inbox.take(date)
             self.profile.wait += arrived - begun
             self.profile.exchange += time.perf_counter() - arrived
-            require_finite(arrays, f"input of step {self.profile.steps}, date {date} s")
+            if inbox.channel.exchange.check_finite:
+                require_finite(arrays, f"input of step {self.profile.steps}, date {date} s")
             inputs |= arrays
         answers = {
             name: array
             for out in self._due(self._outboxes, date)
             for name, array in out.next_arrays().items()
         }
-        return Step(self.profile.steps, date, inputs, answers, self._halo())
+        self._step = Step(self.profile.steps, date, inputs, answers, self._halo())
+        return self._step
 
     def _due(self, boxes: list[Endpoint], date: int) -> list[Endpoint]:
         return [box for box in boxes if is_due(date, box.channel.exchange.period)]
@@ -199,15 +212,20 @@ class Component:
         if self.rank == 0:
             self.world.comm.Send(np.ones(1, np.int64), self._leader, TAG_REPLY)
 
-    def _send_answers(self, step: Step) -> None:
+    def send(self, step: Step) -> None:
+        """Send the step's answers to the model; its input arrays may change from now on."""
         begun = time.perf_counter()
         step.fill_answers()
         for inbox in self._due(self._inboxes, step.date):
             inbox.release()
-        require_finite(step.out, f"answer of step {step.number}, date {step.date} s")
         for out in self._due(self._outboxes, step.date):
+            if out.channel.exchange.check_finite:
+                answers = {field.name: step.out[field.name] for field in out.channel.fields}
+                require_finite(answers, f"answer of step {step.number}, date {step.date} s")
             out.send(step.date)
         self.profile.exchange += time.perf_counter() - begun
+        self.profile.count_step(step.date)
+        self._step = None
 
     def _halo(self) -> int:
         return self._inboxes[0].channel.halo

@@ -73,3 +73,17 @@ examples:
   halocline plot runs/double_gyre --reference runs/without_closure
 """,
 )
+
+BENCH = (
+    """\
+Measure an exchange of one field, there and back, between real Fortran ranks and workers, in turn
+with raw contiguous MPI of as many float64 values in the same run. Every value is compared. The
+ratio is what counts: machines are noisy. The goals are those for the defaults on two cores.
+""",
+    """\
+examples:
+  halocline bench exchange
+  halocline bench exchange --size 180,148,1 --ranks 1,1 --halo 1
+  halocline bench exchange --json
+""",
+)

@@ -66,6 +66,7 @@ class ExchangeSpec:
     halo: int  # cells around a worker's box
     wire: Wire
     transport: Transport  # auto: shared windows within a node, messages between nodes
+    check_finite: bool  # look for NaN and infinite values at every step: one pass over the values
     fields: tuple[FieldSpec, ...]
     static: tuple[FieldSpec, ...]  # sent once, at start, by the model
     place: str

@@ -30,6 +30,7 @@ EXCHANGE_KEYS = (
     "halo",
     "wire",
     "transport",
+    "check_finite",
     "fields",
     "static",
 )
@@ -123,6 +124,7 @@ def _read_exchange(
             f"every: got {period} s, expected the {origin.period} s of the exchange it answers",
         )
     wire = found["wire"].choice(get_args(Wire), "float32") if "wire" in found else None
+    checked = found["check_finite"].boolean(True) if "check_finite" in found else None
     names = get_args(Transport)
     transport = found["transport"].choice(names, "auto") if "transport" in found else None
     return ExchangeSpec(
@@ -134,6 +136,7 @@ def _read_exchange(
         found["halo"].integer(0, 0) if "halo" in found else 0,
         cast(Wire, wire or (origin.wire if origin else "float32")),
         cast(Transport, transport or (origin.transport if origin else "auto")),
+        checked if checked is not None else origin is None or origin.check_finite,
         _read_fields(found["fields"], grids[grid], grids[grid].nz),
         _read_fields(found["static"], grids[grid], 1) if "static" in found else (),
         item.place,
