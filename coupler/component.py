@@ -186,7 +186,7 @@ class Component:
         )
         for incoming in self._due(date):
             begun = time.perf_counter()
-            while not self._arrived(incoming.inbox):
+            while not self._arrived(incoming, date):
                 if self._obey() == CONTROL_END:
                     return None
             arrived = time.perf_counter()
@@ -196,8 +196,9 @@ class Component:
             require_finite(incoming.arrays, f"input of step {self.profile.steps}, date {date} s")
         return date
 
-    def _arrived(self, inbox: Inbox) -> bool:
+    def _arrived(self, incoming: _Incoming, date: int) -> bool:
         """True when the next exchange is here; False when a command comes before it."""
+        inbox, names = incoming.inbox, ", ".join(incoming.arrays)
         arrived = False
 
         def ready() -> bool:
@@ -207,7 +208,9 @@ class Component:
                 self._control = self.world.poll_control()
             return arrived or self._command_is_next()
 
-        self.world.wait(ready, f"the model's fields of exchange {inbox.sequence}")
+        self.world.wait(
+            ready, f"the model's fields of exchange {inbox.sequence} ({names} of {date} s)"
+        )
         return arrived
 
     def _command_is_next(self) -> bool:

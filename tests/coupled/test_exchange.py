@@ -25,7 +25,6 @@ from coupled.exchange import (
 from jobs import fortran_test, mpirun
 
 
-
 def folded(pivot: str, **more: Any) -> dict[str, Any]:
     """A grid of 8 x 5 cells whose north is folded, on uneven boxes."""
     return {"north": pivot, "nx": 8, "boxes": [(1, 3, 1, 2), (4, 8, 1, 2), (1, 8, 3, 5)], **more}

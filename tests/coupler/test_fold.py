@@ -13,6 +13,7 @@ from coupler.decomposition import decompose
 from coupler.router import route_to_worker
 from coupler.spec import FieldSpec, GridSpec
 
+
 def routed(grid: GridSpec, field: FieldSpec, ranks: int, workers: int, halo: int):
     """For each worker: its padded box, and the values it receives; cells are numbered from 1."""
     cells = np.arange(1, grid.nx * grid.ny + 1).reshape(grid.ny, grid.nx)
