@@ -9,6 +9,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -178,6 +179,28 @@ def _sized(message: Message, source: int, target: int, itemsize: int) -> Planned
     cells = max(sum(patch.cells for patch in route.patches) for route in message.routes)
     words = HEADER_WORDS + -(-message.values * itemsize // WORD)
     return PlannedMessage(source, target, cells, message.values, words * WORD)
+
+
+def choose_worker(spec: CouplingSpec, plan: Plan, text: str | None) -> tuple[PlannedExchange, int]:
+    """The worker rank that `text` names, `3` or `closure=3`, and the first exchange to it.
+
+    Without a text, the rank that receives from most. Raises SpecError.
+    """
+    asked = [e for e in plan.exchanges if not e.static and spec.component(e.target.name).is_worker]
+    name, _, number = (text or "").rpartition("=")
+    names = [item.target.name for item in asked]
+    if name and name not in names:
+        raise SpecError([f"--worker: unknown worker '{name}'{hint(name, names)}"])
+    item = asked[names.index(name) if name else 0]
+    if not text:
+        partners = Counter(message.target_rank for message in item.messages)
+        return item, max(partners, key=lambda rank: (partners[rank], -rank))
+    if not number.isascii() or not number.isdigit() or int(number) >= item.target.ranks:
+        last = item.target.ranks - 1
+        raise SpecError(
+            [f"--worker: got '{number}', expected a rank of {item.target.name}, 0 to {last}"]
+        )
+    return item, int(number)
 
 
 def imbalance(decomposition: Decomposition) -> float:
