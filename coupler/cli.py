@@ -15,9 +15,9 @@ from rich.console import Console
 
 from coupler.bench import Setup, as_objects, bench_exchange
 from coupler.check import Findings, check_spec
-from coupler.coupled_run import RunOptions, draw, print_launches, run_spec
+from coupler.coupled_run import RunOptions, draw, draw_worker, print_launches, run_spec
 from coupler.help_texts import BENCH, CHECK, DESCRIPTION, EXIT_CODES, PLAN, PLOT, RUN
-from coupler.plan import build_plan, parse_ranks, plan_json, with_ranks
+from coupler.plan import build_plan, choose_worker, parse_ranks, plan_json, with_ranks
 from coupler.spec import CouplingSpec
 from coupler.spec_load import load_spec
 from coupler.spec_yaml import SpecError
@@ -99,6 +99,20 @@ def _parser() -> argparse.ArgumentParser:
             help="the launcher and its options (default: %(default)s)",
         )
     plan.add_argument("--json", action="store_true", help="the whole plan as JSON")
+    plan.add_argument(
+        "--plot",
+        metavar="FILE",
+        nargs="?",
+        type=Path,
+        const=Path(),
+        help="draw the boxes of both sides, and what one worker rank receives from whom "
+        "(default FILE: SPEC's name with .plan.png, here)",
+    )
+    plan.add_argument(
+        "--worker",
+        metavar="[NAME=]N",
+        help="the worker rank to draw (default: the one that receives from most ranks)",
+    )
     run.add_argument("--dry-run", action="store_true", help="only print the commands")
     run.add_argument(
         "--reference",
@@ -174,11 +188,17 @@ def _check(options: argparse.Namespace, console: Console) -> int:
 def _plan(options: argparse.Namespace, console: Console) -> int:
     spec = _load(options)
     plan = build_plan(spec)
+    drawn = choose_worker(spec, plan, options.worker)
     if options.json:
         print(json.dumps(plan_json(plan), indent=2))
     else:
         print_plan(console, spec, plan)
-    return 0
+    if options.plot is None:
+        return 0
+    path = options.plot if options.plot.name else Path(f"{spec.path.stem}.plan.png")
+    # the stdout of --json is JSON and nothing else
+    said = Console(stderr=True) if options.json else console
+    return 0 if draw_worker(said, path, *drawn) else 1
 
 
 def _run(options: argparse.Namespace, console: Console) -> int:

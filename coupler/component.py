@@ -155,7 +155,7 @@ class Component:
         inputs: dict[str, Array] = {}
         for inbox in self._due(self._inboxes, date):
             begun = time.perf_counter()
-            while not self._arrived(inbox):
+            while not self._arrived(inbox, date):
                 if self._obey() == CONTROL_END:
                     return None
             arrived = time.perf_counter()
@@ -176,8 +176,9 @@ class Component:
     def _due(self, boxes: list[Endpoint], date: int) -> list[Endpoint]:
         return [box for box in boxes if is_due(date, box.channel.exchange.period)]
 
-    def _arrived(self, inbox: Inbox) -> bool:
+    def _arrived(self, inbox: Inbox, date: int) -> bool:
         """True when the next exchange is here; False when a command comes before it."""
+        names = ", ".join(field.name for field in inbox.channel.fields)
         arrived = False
 
         def ready() -> bool:
@@ -187,7 +188,9 @@ class Component:
                 self._control = self.world.poll_control()
             return arrived or self._command_is_next()
 
-        self.world.wait(ready, f"the model's fields of exchange {inbox.sequence}")
+        self.world.wait(
+            ready, f"the model's fields of exchange {inbox.sequence} ({names} of {date} s)"
+        )
         return arrived
 
     def _command_is_next(self) -> bool:

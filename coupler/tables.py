@@ -12,7 +12,7 @@ from rich.text import Text
 
 from coupler.bench import Result
 from coupler.monitor import summary
-from coupler.plan import Plan, PlannedExchange, imbalance
+from coupler.plan import Plan, PlannedExchange, imbalance, peak_memory
 from coupler.spec import CouplingSpec
 
 SHOWN = 24  # messages of an exchange before the rest is only counted
@@ -66,6 +66,13 @@ def print_plan(console: Console, spec: CouplingSpec, plan: Plan) -> None:
         f"In all: {size_text(per_day[False])} a simulated day, "
         f"{size_text(per_day[True])} once at the start",
     )
+    for name, spent in plan.seconds.items():
+        say(
+            console,
+            f"Planned for {len(spent)} rank{'' if len(spent) == 1 else 's'} of {name} in "
+            f"{spent.sum():.3f} s, {1000 * spent.max():.1f} ms for the slowest; this process has "
+            f"used {size_text(peak_memory())} of memory at most",
+        )
 
 
 def _print_exchange(console: Console, item: PlannedExchange) -> None:

@@ -192,13 +192,36 @@ contains
       associate (peer => exchange%peers(p), slot => exchange%peers(p)%slots(slot_of(exchange)))
         call wait_request(slot%request, name_of(field)//' of date '//text(date)// &
           ' from worker rank '//text(peer%rank)//' of the job', error)
-        if (allocated(error)) return
+        if (allocated(error)) then
+          if (exchange%lag == 0) error%message = error%message//not_put(date)
+          return
+        end if
         call check_header(exchange, slot, peer%rank, error)
         if (allocated(error)) return
       end associate
     end do
     call sync_window()
   end subroutine begin_get
+
+  !> What a worker may wait for in vain while this rank waits for its answer of the same date.
+  pure function not_put(date) result(string)
+    integer(int64), intent(in) :: date
+    character(:), allocatable :: string
+    integer :: e, f
+
+    string = ''
+    do e = 1, size(coupler%exchanges)
+      associate (exchange => coupler%exchanges(e))
+        if (exchange%direction /= direction_out .or. exchange%last >= date) cycle
+        if (.not. is_due(exchange, date)) cycle
+        do f = 1, size(exchange%fields)
+          if (.not. exchange%done(f)) string = string//', '//name_of(exchange%fields(f))
+        end do
+      end associate
+    end do
+    if (string /= '') string = '; not put yet at date '//text(date)//': '//string(3:)// &
+      '; with lag 0 a worker answers when it has everything of the date'
+  end function not_put
 
   subroutine check_header(exchange, slot, rank, error)
     type(exchange_type), intent(in) :: exchange
