@@ -28,9 +28,12 @@ def serve(component: Component, predictor: Predictor) -> None:
         if component.outputs and not step.due:
             continue  # inputs that come more often than any answer
         try:
-            step.update(predictor(component.static | step.inputs, step.due))
+            answers = predictor(component.static | step.inputs, step.due)
         except PredictorError as error:
             raise CouplingError(str(error)) from error
+        for name, answer in answers.items():
+            if name in step.due or name not in component.outputs:  # not one of another period
+                step[name] = answer
         if leads:
             reporter.report(component.profile)
     if leads:

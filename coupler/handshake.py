@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from mpi4py import MPI
@@ -26,10 +27,12 @@ from coupler.protocol import (
     Declaration,
     encode_plan,
     encode_treatment,
+    encode_window,
 )
 from coupler.router import Message, route_from_worker, route_to_worker
 from coupler.spec import CouplingSpec, ExchangeSpec, FieldSpec
 from coupler.spec_yaml import hint
+from coupler.window import LINE, Places, Segment, Shape, end_of, lay_out
 from coupler.world import CouplingError, Members, World, require_members
 
 
@@ -44,6 +47,22 @@ class Channel:
     fields: tuple[FieldSpec, ...]
     box: Box  # this rank's, without halo
     messages: tuple[Message, ...]
+    windowed: frozenset[int] = frozenset()  # partners that share this rank's memory
+    places: Places | None = None  # of the arrays and counters that they share
+
+    @property
+    def slots(self) -> int:
+        return 1 if self.direction == STATIC else self.lag + 2
+
+    @property
+    def halo(self) -> int:
+        return self.exchange.halo if self.direction in (OUT, STATIC) else 0
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        """(level, y, x) of this rank's array of each field: padded inputs, or answers without."""
+        padded = self.box.padded(self.halo)
+        return tuple((field.levels, padded.ny, padded.nx) for field in self.fields)
 
 
 @dataclass(frozen=True)
@@ -53,6 +72,7 @@ class Agreement:
     declaration: Declaration
     model: Members
     channels: tuple[Channel, ...]
+    segment: Segment | None  # None where all exchanges go by messages
 
 
 def shake_hands(world: World, spec: CouplingSpec) -> Agreement:
@@ -69,11 +89,12 @@ def shake_hands(world: World, spec: CouplingSpec) -> Agreement:
     found = disagreements(spec, world.name, declaration)
     if found:
         raise CouplingError("\n  ".join(["the model and the spec disagree:", *found]))
-    channels = tuple(_plan(world, spec, declaration))
+    channels = tuple(_share(world, _plan(world, spec, declaration), model))
     _send_config(world, spec, declaration, channels, model)
     _send_plans(world, channels, model)
     world.time_limit = spec.time_limit
-    return Agreement(declaration, model, channels)
+    segment = Segment(world.node, _shared_bytes(channels)) if _uses_windows(spec) else None
+    return Agreement(declaration, model, channels, segment)
 
 
 def partner_of(spec: CouplingSpec, worker: str) -> str:
@@ -133,6 +154,36 @@ def _plan(world: World, spec: CouplingSpec, declaration: Declaration) -> list[Ch
     return channels
 
 
+def _uses_windows(spec: CouplingSpec) -> bool:
+    return any(exchange.transport != "messages" for exchange in spec.exchanges)
+
+
+def _share(world: World, channels: Sequence[Channel], model: Members) -> Iterator[Channel]:
+    """Which partners share this rank's memory, and where each exchange lies in it."""
+    begin = 0
+    for c in channels:
+        partners = [message.partner for message in c.messages]
+        near = world.on_node([model.ranks[partner] for partner in partners])
+        windowed = frozenset(p for p in partners if model.ranks[p] in near)
+        far = sorted(set(partners) - windowed)
+        if c.exchange.transport == "windows" and far:
+            raise CouplingError(
+                f"{c.exchange.place}: transport is windows, but rank {far[0]} of the model is on "
+                "another node; expected auto, which takes messages between nodes"
+            )
+        if not windowed or c.exchange.transport == "messages" or c.direction in (STATIC, PARTIAL):
+            yield c
+            continue
+        counters = len(windowed) if c.direction == IN else 1
+        places = lay_out(begin, counters, c.shapes, np.dtype(c.exchange.wire).itemsize)
+        begin = end_of(places, c.slots)
+        yield replace(c, windowed=windowed, places=places)
+
+
+def _shared_bytes(channels: Sequence[Channel]) -> int:
+    return max((end_of(c.places, c.slots) for c in channels if c.places), default=0)
+
+
 def _send_config(
     world: World,
     spec: CouplingSpec,
@@ -147,7 +198,7 @@ def _send_config(
     world.local.Reduce(told, totals, MPI.SUM)
     if world.rank != 0:
         return
-    words = [int(spec.time_limit * 1000), spec.time_step]
+    words = [int(spec.time_limit * 1000), spec.time_step, int(_uses_windows(spec))]
     for c in channels:
         wire = 8 if c.direction == PARTIAL else np.dtype(c.exchange.wire).itemsize
         indices = [declaration.fields[field.name].index for field in c.fields]
@@ -168,5 +219,21 @@ def _send_plans(world: World, channels: tuple[Channel, ...], model: Members) -> 
         for c in channels:
             for message in c.messages:
                 if message.partner == partner:
-                    words += encode_plan(c.number, message, c.direction in (OUT, STATIC))
+                    shared = _encode_shared(world, c, partner)
+                    to_worker = c.direction in (OUT, STATIC)
+                    words += encode_plan(c.number, message, to_worker, shared)
         world.comm.Send(np.array(words, np.int64), model.ranks[partner], TAG_PLAN)
+
+
+def _encode_shared(world: World, c: Channel, partner: int) -> list[int]:
+    """What `partner` must know to use this rank's memory; nothing where it uses messages.
+
+    To the worker there is one counter, of exchanges read, that the worker counts; from it each
+    partner counts what it has read.
+    """
+    if c.places is None or partner not in c.windowed:
+        return []
+    place = sorted(c.windowed).index(partner) if c.direction == IN else 0
+    counter = c.places.counters + place * LINE
+    rank = int(world.node.rank)
+    return encode_window(rank, counter, c.places.slot, c.places.arrays, c.places.shapes)

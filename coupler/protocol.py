@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -121,16 +122,33 @@ def encode_treatment(field: FieldSpec) -> list[int]:
     return [OPERATIONS[field.time], *levels, *numbers.view(np.int64).tolist()]
 
 
-def encode_plan(number: int, message: Message, to_worker: bool) -> list[int]:
-    """One exchange with one model rank, as the client reads it: the model's side of each patch."""
-    words = [number]
+def encode_plan(
+    number: int, message: Message, to_worker: bool, window: Sequence[int] = ()
+) -> list[int]:
+    """One exchange with one model rank, as the client reads it.
+
+    `window` is empty for messages, else what `encode_window` makes. Of each patch: nx, ny, the
+    model's side (x, y, step x, step y), sign, and the first cell in the worker's array (x, y).
+    """
+    words = [number, 1 if window else 0, *window]
     for route in message.routes:
         words.append(len(route.patches))
         for p in route.patches:
+            source, target = (p.source_x, p.source_y), (p.target_x, p.target_y)
             if to_worker:
-                words += [p.nx, p.ny, p.source_x, p.source_y, p.step_x, p.step_y, p.sign]
+                words += [p.nx, p.ny, *source, p.step_x, p.step_y, p.sign, *target]
             else:
-                words += [p.nx, p.ny, p.target_x, p.target_y, 1, 1, 1]
+                words += [p.nx, p.ny, *target, 1, 1, 1, *source]
+    return words
+
+
+def encode_window(
+    rank: int, counter: int, slot: int, arrays: Sequence[int], shapes: Sequence[Sequence[int]]
+) -> list[int]:
+    """Rank on the node; counter, slot and each array in 8-byte words; each array's ny, nx."""
+    words = [rank, counter // 8, slot // 8]
+    for at, (_, ny, nx) in zip(arrays, shapes, strict=True):
+        words += [at // 8, ny, nx]
     return words
 
 

@@ -15,6 +15,7 @@ Fill = Literal["zero", "replicate", "reflect"]
 Pivot = Literal["T", "F"]
 Wire = Literal["float32", "float64"]
 Operation = Literal["instant", "average", "accumulate", "min", "max"]
+Transport = Literal["auto", "messages", "windows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,8 @@ class ExchangeSpec:
     lag: int  # periods between the inputs of an answer and the date at which it is got
     halo: int  # cells around a worker's box
     wire: Wire
+    transport: Transport  # auto: shared windows within a node, messages between nodes
+    check_finite: bool  # look for NaN and infinite values at every step: one pass over the values
     fields: tuple[FieldSpec, ...]
     static: tuple[FieldSpec, ...]  # sent once, at start, by the model
     place: str

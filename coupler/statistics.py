@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from coupler.exact_sum import exact_terms, rounded_sum
 from coupler.handshake import Channel, worker_decomposition
-from coupler.protocol import IN, TAG_STATISTICS, Words
+from coupler.protocol import TAG_STATISTICS, Words
 from coupler.spec import CouplingSpec
 from coupler.world import CouplingError, World
 
@@ -48,7 +48,7 @@ def combine(parts: Sequence[Sequence[float]]) -> tuple[float, float, float, floa
 
 def _owned(channel: Channel, array: Array, outside: NDArray[np.bool_] | None) -> Array:
     """This rank's own cells, without those that the model has not."""
-    halo = channel.exchange.halo if channel.direction != IN else 0
+    halo = channel.halo
     inner = np.s_[halo : halo + channel.box.ny, halo : halo + channel.box.nx]
     owned: Array = array[:, *inner]
     return owned if outside is None else owned[:, ~outside[inner]]

@@ -15,6 +15,7 @@ module hcl_handshake
   use hcl_state, only: coupler, exchange_type, field_type, grid_type, patch_type, peer_type, &
     treatment_type, who
   use hcl_wait, only: wait_message
+  use hcl_window, only: open_window
   implicit none (type, external)
   private
   public :: hcl_start
@@ -51,8 +52,13 @@ contains
       call read_plans(problem)
     end if
     if (.not. allocated(problem)) call check_inputs(problem)
-    if (.not. allocated(problem)) call begin_accumulation(first_date)
-    if (.not. allocated(problem) .and. file /= '') call receive_partial(first_date, problem)
+    if (allocated(problem)) then
+      call raise(problem%message, error)
+      return
+    end if
+    if (coupler%has_window) call open_window()
+    call begin_accumulation(first_date)
+    if (file /= '') call receive_partial(first_date, problem)
     if (allocated(problem)) then
       call raise(problem%message, error)
       return
@@ -199,8 +205,8 @@ contains
     sender = status%MPI_SOURCE
   end subroutine receive_words
 
-  !> Time limit [ms], time step [s], then of each exchange: number, direction, period, lag, wire,
-  !> fields, and what happens to each.
+  !> Time limit [ms], time step [s], windows in use (0 or 1), then of each exchange: number, direction,
+  !> period, lag, wire, fields, and what happens to each.
   subroutine read_config(config)
     integer(int64), intent(in) :: config(:)
     type(exchange_type) :: new
@@ -208,7 +214,8 @@ contains
 
     coupler%time_limit = real(config(1), real64)/1000
     coupler%time_step = config(2)
-    at = 3
+    coupler%has_window = config(3) == 1
+    at = 4
     do while (at <= size(config))
       new%number = int(config(at))
       new%direction = int(config(at + 1))
@@ -247,8 +254,9 @@ contains
       words(5) /= transfer(-0.0_real64, words(5))
   end function treatment_of
 
-  !> Of each exchange with worker rank `source`: number, then for each field the number of its
-  !> patches and, for each, ni, nj, i, j (from 0), step_i, step_j, sign.
+  !> Of each exchange with worker rank `source`: number, whether the worker shares its memory and if
+  !> so where, then for each field the number of its patches and, for each, ni, nj, i, j (from 0),
+  !> step_i, step_j, sign, and i, j (from 0) in the worker's array.
   subroutine read_plan(plan, source)
     integer(int64), intent(in) :: plan(:)
     integer, intent(in) :: source
@@ -262,6 +270,7 @@ contains
       associate (exchange => coupler%exchanges(e))
         peer = peer_type(rank=source)
         allocate (peer%routes(size(exchange%fields)))
+        call read_place(plan, at, peer)
         do f = 1, size(exchange%fields)
           associate (route => peer%routes(f))
             route%offset = peer%values
@@ -270,18 +279,42 @@ contains
             do p = 1, size(route%patches)
               route%patches(p) = patch_type( &
                 int(plan(at)), int(plan(at + 1)), int(plan(at + 2)) + 1, int(plan(at + 3)) + 1, &
-                int(plan(at + 4)), int(plan(at + 5)), int(plan(at + 6)))
+                int(plan(at + 4)), int(plan(at + 5)), int(plan(at + 6)), int(plan(at + 7)), &
+                int(plan(at + 8)))
               peer%values = peer%values + plan(at)*plan(at + 1) &
                 *(exchange%treatments(f)%last - exchange%treatments(f)%first + 1)
-              at = at + 7
+              at = at + 9
             end do
           end associate
         end do
+        if (peer%windowed) peer%values = 0
         call make_slots(exchange, peer)
         exchange%peers = [exchange%peers, peer]
       end associate
     end do
   end subroutine read_plan
+
+  !> Where the worker's arrays and counter lie in its memory, if it shares it with this rank.
+  subroutine read_place(plan, at, peer)
+    integer(int64), intent(in) :: plan(:)
+    integer, intent(inout) :: at
+    type(peer_type), intent(inout) :: peer
+    integer :: f
+
+    peer%windowed = plan(at) == 1
+    at = at + 1
+    if (.not. peer%windowed) return
+    peer%node_rank = int(plan(at))
+    peer%counter = plan(at + 1)
+    peer%slot_words = plan(at + 2)
+    at = at + 3
+    do f = 1, size(peer%routes)
+      peer%routes(f)%place = plan(at)
+      peer%routes(f)%nj = int(plan(at + 1))
+      peer%routes(f)%ni = int(plan(at + 2))
+      at = at + 3
+    end do
+  end subroutine read_place
 
   !> lag + 2 messages can be under way: a put never overwrites what is not yet taken.
   subroutine make_slots(exchange, peer)

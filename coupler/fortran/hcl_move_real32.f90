@@ -9,7 +9,7 @@ module hcl_move_real32
   use hcl_exchange, only: begin_get, begin_put, check_call, end_get, end_put, slot_of
   use hcl_protocol, only: direction_in, direction_out, direction_static, header_length, &
     operation_instant
-  use hcl_state, only: coupler, exchange_type, peer_type, treatment_type
+  use hcl_state, only: coupler, exchange_type, patch_type, peer_type, route_type, treatment_type
   implicit none (type, external)
   private
   public :: put_2d, put_3d, get_2d, get_3d

@@ -25,6 +25,7 @@ class Series:
     boxes: Boxes = field(default_factory=lambda: UNEVEN)
     workers: int = 2
     wire: str = "float64"
+    transport: str = "auto"
     bits: int = 64
     lag: int = 0
     slow: int = 4  # steps between two dates of the first exchange and of its answer
@@ -35,6 +36,7 @@ class Series:
 
     def spec(self) -> dict[str, Any]:
         ends = {"from": "model", "to": "worker", "wire": self.wire, "statistics": True}
+        ends |= {"transport": self.transport}
         slow = {
             "now": {"point": "F", "levels": {"from": 2}},
             "average": {"point": "U", "time": "average", "scale": 0.7, "offset": 273.15},

@@ -25,6 +25,7 @@ from coupler.world import CouplingError, World
 
 CASES = {
     "two workers": Series(),
+    "messages": Series(transport="messages"),
     "float32 on the wire": Series(wire="float32", workers=3, boxes=HALVES),
     "real32 arrays": Series(bits=32, lag=2, workers=1),
     "from a date at which nothing is due": Series(origin=-70, start=-70, steps=12, lag=1),
@@ -98,7 +99,8 @@ def test_a_restart_of_another_spec(tmp_path: Path) -> None:
     case = Series(boxes=WHOLE, workers=1, steps=6)
     run_series(tmp_path, case)
     path, file = tmp_path / "case.yaml", str(tmp_path / "restart.nc")
-    text, world = path.read_text(), World(MPI.COMM_NULL, MPI.COMM_SELF, "worker", {}, 1.0)
+    text, comm = path.read_text(), MPI.COMM_SELF
+    world = World(comm, comm, comm, "worker", {}, 1.0)
     for old, new, said in (("", "", ""), *WRONG.values()):
         assert old in text, text
         path.write_text(text.replace(old, new) if old else text)
