@@ -100,7 +100,7 @@ def test_a_restart_of_another_spec(tmp_path: Path) -> None:
     run_series(tmp_path, case)
     path, file = tmp_path / "case.yaml", str(tmp_path / "restart.nc")
     text, comm = path.read_text(), MPI.COMM_SELF
-    world = World(comm, comm, comm, "worker", {}, 1.0)
+    world = World(comm, comm, "worker", {}, 1.0, comm)
     for old, new, said in (("", "", ""), *WRONG.values()):
         assert old in text, text
         path.write_text(text.replace(old, new) if old else text)
