@@ -208,10 +208,12 @@ def test_a_model_fails_where_fields_are_reduced_in_time(tmp_path: Path, mistake:
 
 
 def test_statistics_of_what_is_not_finite(tmp_path: Path) -> None:
-    """The line is there when the job ends: it says how much went wrong."""
+    """Where a spec lets NaN through, the table says how many there were."""
     spec = changed()
-    spec["exchanges"][0] |= {"every": "2 steps", "statistics": True}
-    misuse(tmp_path, "not finite", "input of step 1, date 20 s: field 'a' has 1 val", spec=spec)
+    spec["exchanges"][0] |= {"every": "2 steps", "statistics": True, "check_finite": False}
+    (tmp_path / "case.yaml").write_text(yaml.safe_dump(spec))
+    worker = python("failing_worker.py", "case.yaml", "none")
+    mpirun(tmp_path, (2, [fortran_test("misuse_model"), "not finite"]), (2, worker), timeout=60)
     table = (tmp_path / "worker_statistics.csv").read_text().splitlines()
     assert table[0] == "date,from,to,field,min,max,mean,sum,nan_count"
     assert "20,model,worker,a,1.0,1.0,1.0,10.0,2" in table, table
