@@ -219,7 +219,7 @@ contains
         end do
       end associate
     end do
-    if (string /= '') string = '; not put yet at date '//text(date)//': '//string(3:)// &
+    if (string /= '') string = ' Not put yet at date '//text(date)//': '//string(3:)// &
       '; with lag 0 a worker answers when it has everything of the date'
   end function not_put
 
