@@ -9,6 +9,7 @@ import traceback
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 
@@ -22,7 +23,7 @@ from coupler.handshake import Channel, shake_hands
 from coupler.monitor import Profile
 from coupler.protocol import CONTROL_END, IN, OUT, STATIC, TAG_REPLY, Control
 from coupler.restart import read_restart, write_restart
-from coupler.router import unowned_cells
+from coupler.router import owned_cells, unanswered_cells, unowned_cells
 from coupler.spec import CouplingSpec
 from coupler.spec_load import load_spec
 from coupler.step import Step, require_finite
@@ -52,6 +53,7 @@ class _Outgoing:
     channel: Channel
     outbox: Outbox
     pending: deque[dict[str, Array]]  # the last `lag` answers, for a restart
+    nobodys: NDArray[np.bool_]  # (y, x) of the box: cells that nobody owns; no answer leaves them
 
 
 class Component:
@@ -104,6 +106,14 @@ class Component:
         """This rank's cells of the global grid, without halo."""
         return self._incoming[0].channel.box
 
+    @cached_property
+    def owned(self) -> NDArray[np.bool_]:
+        """(y, x) of the padded box of the first exchange: cells that a model rank owns, or images
+        of such cells beyond a periodic boundary or a fold. Elsewhere there is land that the model
+        dropped, or a closed boundary."""
+        c = self._incoming[0].channel
+        return owned_cells(c.exchange.grid, c.model, c.box, c.exchange.halo)
+
     @property
     def outputs(self) -> dict[str, tuple[int, ...]]:
         """Names of the answers, and the shape (level, y, x) of this rank's cells of each."""
@@ -124,7 +134,8 @@ class Component:
             wire = c.exchange.wire
             if c.direction == IN:
                 outbox = Outbox(self.world, c.number, ranks, c.messages, wire, c.lag + 2)
-                self._outgoing.append(_Outgoing(c, outbox, deque(maxlen=c.lag)))
+                nobodys = unanswered_cells(c.messages, c.box)
+                self._outgoing.append(_Outgoing(c, outbox, deque(maxlen=c.lag), nobodys))
                 continue
             inbox = Inbox(
                 self.world, c.number, ranks, c.messages, wire, 1 if c.direction == STATIC else 2
@@ -245,6 +256,9 @@ class Component:
                 )
                 for field in out.channel.fields
             }
+            if out.nobodys.any():  # where the inputs are zero a network may divide by it
+                for array in answer.values():
+                    array[:, out.nobodys] = 0
             require_finite(answer, f"answer of step {step.number}, date {step.date} s")
             self._answer(out, step.date, answer)
         self.profile.exchange += time.perf_counter() - begun

@@ -10,6 +10,8 @@ from mpi4py import MPI
 
 from coupler.agreement import disagreements
 from coupler.decomposition import Box, Decomposition, decompose
+from coupler.directory import Directory, ask_owners, receive_lists, with_list_errors
+from coupler.points import Owners, merged
 from coupler.protocol import (
     IN,
     OUT,
@@ -22,7 +24,7 @@ from coupler.protocol import (
     Declaration,
     encode_plan,
 )
-from coupler.router import Message, route_from_worker, route_to_worker
+from coupler.router import Message, cells_needed, route_from_worker, route_to_worker
 from coupler.spec import CouplingSpec, ExchangeSpec, FieldSpec
 from coupler.spec_yaml import hint
 from coupler.world import CouplingError, Members, World, require_members
@@ -38,6 +40,7 @@ class Channel:
     lag: int  # of the stream's answers: both sides hold lag + 2 messages
     fields: tuple[FieldSpec, ...]
     box: Box  # this rank's, without halo
+    model: Decomposition | Owners  # who owns the cells that this rank's routes ask for
     messages: tuple[Message, ...]
 
 
@@ -61,10 +64,12 @@ def shake_hands(world: World, spec: CouplingSpec) -> Agreement:
         for name in (exchange.source, exchange.target):
             require_members(world, name, "worker" if spec.component(name).is_worker else "model")
     declaration = _receive_declaration(world, model_name, model)
+    directories = receive_lists(world, declaration)
+    declaration = with_list_errors(world, declaration, directories)
     found = disagreements(spec, world.name, declaration)
     if found:
         raise CouplingError("\n  ".join(["the model and the spec disagree:", *found]))
-    channels = tuple(_plan(world, spec, declaration))
+    channels = tuple(_plan(world, spec, _owners(world, spec, declaration, directories)))
     _send_config(world, spec, declaration, channels, model)
     _send_plans(world, channels, model)
     world.time_limit = spec.time_limit
@@ -101,24 +106,57 @@ def _receive_declaration(world: World, name: str, model: Members) -> Declaration
     return Declaration.decode(name, words, names)
 
 
-def _plan(world: World, spec: CouplingSpec, declaration: Declaration) -> list[Channel]:
+def _owners(
+    world: World,
+    spec: CouplingSpec,
+    declaration: Declaration,
+    directories: dict[str, Directory],
+) -> dict[str, Decomposition | Owners]:
+    """By grid: every rank's box, or from the directory what this rank's exchanges ask for."""
+    found: dict[str, Decomposition | Owners] = {}
+    mine = _exchanges(spec, world.name)
+    for grid in dict.fromkeys(exchange.grid for exchange in mine):
+        boxes = declaration.grids[grid.name]
+        if isinstance(boxes, Decomposition):
+            found[grid.name] = boxes
+            continue
+        needed = []
+        for exchange in mine:
+            if exchange.grid == grid:
+                box = worker_decomposition(spec, exchange, int(world.local.size)).box(world.rank)
+                fields = (*exchange.fields, *exchange.static)
+                needed.append(cells_needed(fields, grid, box, exchange.halo))
+        found[grid.name] = ask_owners(world, directories[grid.name], merged(needed))
+    return found
+
+
+def _exchanges(spec: CouplingSpec, worker: str) -> tuple[ExchangeSpec, ...]:
+    return (*spec.incoming(worker), *spec.outgoing(worker))
+
+
+def _plan(
+    world: World, spec: CouplingSpec, owners: dict[str, Decomposition | Owners]
+) -> list[Channel]:
     channels = []
-    mine = (*spec.incoming(world.name), *spec.outgoing(world.name))
+    mine = _exchanges(spec, world.name)
     deepest = max((exchange.lag for exchange in mine), default=0)
     for exchange in mine:
         box = worker_decomposition(spec, exchange, int(world.local.size)).box(world.rank)
-        model, number = declaration.grids[exchange.grid.name], 2 * spec.index(exchange)
+        model, number = owners[exchange.grid.name], 2 * spec.index(exchange)
         if exchange.source == world.name:
             messages = route_from_worker(exchange.fields, exchange.grid, model, box)
             fields = exchange.fields
-            channels.append(Channel(exchange, number, IN, exchange.lag, fields, box, messages))
+            channels.append(
+                Channel(exchange, number, IN, exchange.lag, fields, box, model, messages)
+            )
             continue
         for fields, direction in ((exchange.fields, OUT), (exchange.static, STATIC)):
             if fields:
                 messages = route_to_worker(fields, exchange.grid, model, box, exchange.halo)
                 offset = 1 if direction == STATIC else 0
+                ends = (box, model, messages)
                 channels.append(
-                    Channel(exchange, number + offset, direction, deepest, fields, box, messages)
+                    Channel(exchange, number + offset, direction, deepest, fields, *ends)
                 )
     return channels
 
@@ -152,9 +190,10 @@ def _partners(channels: tuple[Channel, ...]) -> list[int]:
 
 def _send_plans(world: World, channels: tuple[Channel, ...], model: Members) -> None:
     for partner in _partners(channels):
-        words: list[int] = []
-        for c in channels:
-            for message in c.messages:
-                if message.partner == partner:
-                    words += encode_plan(c.number, message, to_worker=c.direction != IN)
-        world.comm.Send(np.array(words, np.int64), model.ranks[partner], TAG_PLAN)
+        words = [
+            encode_plan(c.number, message, to_worker=c.direction != IN)
+            for c in channels
+            for message in c.messages
+            if message.partner == partner
+        ]
+        world.comm.Send(np.concatenate(words), model.ranks[partner], TAG_PLAN)
