@@ -9,7 +9,15 @@ from itertools import pairwise
 import numpy as np
 from mpi4py import MPI
 
-from coupler.points import Cells, IndexLists, Owners, directory_part, list_error, part_edges
+from coupler.points import (
+    Cells,
+    IndexLists,
+    Owners,
+    clipped,
+    directory_part,
+    list_error,
+    part_edges,
+)
 from coupler.protocol import TAG_LISTS, Declaration
 from coupler.world import World
 
@@ -63,19 +71,13 @@ def with_list_errors(
 def ask_owners(world: World, directory: Directory, spans: Cells) -> Owners:
     """The owners of the cells `spans`, (2, n) in order. Collective over the component."""
     edges = directory.edges.tolist()
-    asked = _swap(world, [_clipped(spans, *ends).ravel() for ends in pairwise(edges)])
+    asked = _swap(world, [clipped(spans, *ends).ravel() for ends in pairwise(edges)])
     answers = []
     for question in asked:
         mine = directory.owners.within(question.reshape(2, -1))
         answers.append(np.concatenate((mine.start, mine.stop, mine.rank, mine.local)))
     told = [words.reshape(4, -1) for words in _swap(world, answers)]
     return Owners(*np.concatenate(told, axis=1))
-
-
-def _clipped(spans: Cells, first: int, stop: int) -> Cells:
-    begin = np.searchsorted(spans[1], first, side="right")
-    end = max(begin, np.searchsorted(spans[0], stop, side="left"))
-    return np.clip(spans[:, begin:end], first, stop)
 
 
 def _swap(world: World, sent: list[Cells]) -> list[Cells]:

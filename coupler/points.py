@@ -120,6 +120,13 @@ def merged(spans: Sequence[Cells]) -> Cells:
     return np.stack((first[begins], reach[ends]))
 
 
+def clipped(spans: Cells, first: int, stop: int) -> Cells:
+    """What `spans`, in order, have of cells first..stop-1."""
+    begin = np.searchsorted(spans[1], first, side="right")
+    end = max(begin, np.searchsorted(spans[0], stop, side="left"))
+    return np.clip(spans[:, begin:end], first, stop)
+
+
 def overlaps(spans: Cells, owners: Owners) -> tuple[Cells, Cells, Cells, Cells]:
     """Span, run, first cell and end of every overlap of `spans` with the runs of `owners`."""
     begin = np.searchsorted(owners.stop, spans[0], side="right")

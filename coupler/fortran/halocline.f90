@@ -2,9 +2,9 @@
 !> Halocline's Fortran client: couples an MPI model to Python workers in the same mpirun.
 !>
 !> hcl_init, hcl_define_grid (or _points, _segments), hcl_define_field, hcl_start; every step hcl_put
-!> and hcl_get; hcl_write_restart where the model writes its own; hcl_finalize. Dates are integer seconds since
-!> the model's origin and name the start of a step. Every call takes an optional last argument
-!> `error` (type(hcl_error_type), allocatable); without it a failure prints and ends the job.
+!> and hcl_get; hcl_write_restart where the model writes its own; hcl_finalize. Dates are integer
+!> seconds since the model's origin and name the start of a step. Every call takes an optional last
+!> argument `error` (type(hcl_error_type), allocatable); without it a failure prints and ends the job.
 module halocline
   use hcl_control, only: hcl_finalize, hcl_write_restart
   use hcl_define, only: hcl_define_field, hcl_define_grid, hcl_define_points, hcl_define_segments, &

@@ -39,6 +39,7 @@ class Case:
     lag: int = 0
     every: int = 1  # steps
     start: int = 0  # [s]
+    holes: bool = False  # the boxes leave out cells
     steps: int = 6
 
     def spec(self) -> dict[str, Any]:
@@ -74,7 +75,7 @@ class Case:
         """Of exchange_model."""
         numbers = (
             *(self.nx, self.ny, self.nz, self.model_halo),
-            *(self.start, self.steps, DT, DT * self.every, self.lag, self.bits),
+            *(self.start, self.steps, DT, DT * self.every, self.lag, self.bits, int(self.holes)),
         )
         return [str(number) for number in numbers]
 

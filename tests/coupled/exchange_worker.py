@@ -7,6 +7,7 @@ Usage: exchange_worker.py SPEC [COMPONENT]. A component that owes no answer only
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import numpy as np
 from mpi4py import MPI
@@ -14,6 +15,7 @@ from mpi4py import MPI
 from coupler import Component
 from coupler.spec import ExchangeSpec, FieldSpec
 
+BOXES = Path("boxes.txt").read_text().splitlines()
 NUMBERS = {"a": 1, "b": 2, "flat": 3, "unused": 1}  # of each field, in exchange_model
 
 
@@ -30,6 +32,11 @@ def source(index: int, size: int, boundary: str, fill: str) -> int | None:
     return min(max(index, 0), size - 1)
 
 
+def has_owner(i: int, j: int) -> bool:
+    boxes = [[int(edge) for edge in line.split()] for line in BOXES]
+    return any(box[0] <= i <= box[1] and box[2] <= j <= box[3] for box in boxes)
+
+
 def expected(
     component: Component, exchange: ExchangeSpec, field: FieldSpec, date: int
 ) -> np.ndarray:
@@ -39,7 +46,7 @@ def expected(
         for x in range(array.shape[2]):
             i = source(box.x0 - halo + x, grid.nx, grid.boundary_x, field.fill)
             j = source(box.y0 - halo + y, grid.ny, grid.boundary_y, field.fill)
-            if i is not None and j is not None:
+            if i is not None and j is not None and has_owner(i + 1, j + 1):
                 for k in range(field.levels):
                     array[k, y, x] = value(date, NUMBERS[field.name], i + 1, j + 1, k + 1)
     return array
