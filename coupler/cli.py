@@ -13,14 +13,15 @@ from pathlib import Path
 
 from rich.console import Console
 
+from coupler.bench import Setup, as_objects, bench_exchange
 from coupler.check import Findings, check_spec
-from coupler.coupled_run import RunOptions, draw, print_launches, run_spec
-from coupler.help_texts import CHECK, DESCRIPTION, EXIT_CODES, PLAN, PLOT, RUN
-from coupler.plan import build_plan, parse_ranks, plan_json, with_ranks
+from coupler.coupled_run import RunOptions, draw, draw_worker, print_launches, run_spec
+from coupler.help_texts import BENCH, CHECK, DESCRIPTION, EXIT_CODES, PLAN, PLOT, RUN
+from coupler.plan import build_plan, choose_worker, parse_ranks, plan_json, with_ranks
 from coupler.spec import CouplingSpec
 from coupler.spec_load import load_spec
 from coupler.spec_yaml import SpecError
-from coupler.tables import print_plan, say
+from coupler.tables import print_bench, print_plan, say
 
 MISTAKE, INTERRUPTED = 2, 130  # exit codes beside 0, and 1 for a run that failed
 
@@ -71,6 +72,13 @@ def _parser() -> argparse.ArgumentParser:
     plan = add("plan", "show who sends what to whom", PLAN, _plan)
     run = add("run", "run a coupled job", RUN, _run)
     plot = add("plot", "draw a finished run", PLOT, _plot)
+    bench = add("bench", "measure how fast fields are exchanged", BENCH, _bench)
+    bench.add_argument("what", choices=["exchange"], help="what to measure")
+    bench.add_argument("--size", metavar="X,Y,Z", type=_numbers, default=(400, 400, 31))
+    bench.add_argument("--ranks", metavar="MODEL,WORKERS", type=_numbers, default=(2, 2))
+    bench.add_argument("--halo", metavar="N", type=int, default=8)
+    bench.add_argument("--steps", metavar="N", type=int, default=15, help="that count")
+    bench.add_argument("--json", action="store_true", help="a list of objects for scripts")
     for command in (check, plan, run):
         command.add_argument("spec", metavar="SPEC", type=Path, help="the coupling spec (YAML)")
         command.add_argument(
@@ -91,6 +99,20 @@ def _parser() -> argparse.ArgumentParser:
             help="the launcher and its options (default: %(default)s)",
         )
     plan.add_argument("--json", action="store_true", help="the whole plan as JSON")
+    plan.add_argument(
+        "--plot",
+        metavar="FILE",
+        nargs="?",
+        type=Path,
+        const=Path(),
+        help="draw the boxes of both sides, and what one worker rank receives from whom "
+        "(default FILE: SPEC's name with .plan.png, here)",
+    )
+    plan.add_argument(
+        "--worker",
+        metavar="[NAME=]N",
+        help="the worker rank to draw (default: the one that receives from most ranks)",
+    )
     run.add_argument("--dry-run", action="store_true", help="only print the commands")
     run.add_argument(
         "--reference",
@@ -123,6 +145,25 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(word) for word in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"got '{text}', expected whole numbers: 2,2") from None
+
+
+def _bench(options: argparse.Namespace, console: Console) -> int:
+    if len(options.size) != 3 or len(options.ranks) != 2:
+        raise SpecError(["bench: expected --size X,Y,Z and --ranks MODEL,WORKERS"])
+    setup = Setup(options.size, options.ranks, options.halo, options.steps)
+    results = list(bench_exchange(setup))
+    if options.json:
+        print(json.dumps(as_objects(results), indent=2))
+    else:
+        print_bench(console, results)
+    return 0
+
+
 def _load(options: argparse.Namespace) -> CouplingSpec:
     spec = load_spec(options.spec)
     return with_ranks(spec, parse_ranks(options.ranks, spec)) if options.ranks else spec
@@ -147,11 +188,17 @@ def _check(options: argparse.Namespace, console: Console) -> int:
 def _plan(options: argparse.Namespace, console: Console) -> int:
     spec = _load(options)
     plan = build_plan(spec)
+    drawn = choose_worker(spec, plan, options.worker)
     if options.json:
         print(json.dumps(plan_json(plan), indent=2))
     else:
         print_plan(console, spec, plan)
-    return 0
+    if options.plot is None:
+        return 0
+    path = options.plot if options.plot.name else Path(f"{spec.path.stem}.plan.png")
+    # the stdout of --json is JSON and nothing else
+    said = Console(stderr=True) if options.json else console
+    return 0 if draw_worker(said, path, *drawn) else 1
 
 
 def _run(options: argparse.Namespace, console: Console) -> int:

@@ -6,12 +6,11 @@ from __future__ import annotations
 import sys
 import time
 import traceback
-from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 import numpy as np
 from mpi4py import MPI
@@ -19,11 +18,11 @@ from numpy.typing import NDArray
 
 from coupler.clock import answer_date, first_due, is_due
 from coupler.decomposition import Box
-from coupler.handshake import Channel, shake_hands
+from coupler.handshake import shake_hands
 from coupler.monitor import Profile
-from coupler.protocol import CONTROL_END, IN, OUT, STATIC, TAG_REPLY, Control
+from coupler.protocol import CONTROL_END, IN, STATIC, TAG_REPLY, Control
 from coupler.restart import read_restart, write_restart
-from coupler.router import owned_cells, unanswered_cells, unowned_cells
+from coupler.router import owned_cells
 from coupler.spec import CouplingSpec
 from coupler.spec_load import load_spec
 from coupler.step import Step, require_finite
@@ -31,29 +30,7 @@ from coupler.transfer import Inbox, Outbox
 from coupler.world import CouplingError, PartnerFailed, join
 
 Array = NDArray[np.floating]
-
-
-@dataclass
-class _Incoming:
-    """An exchange from the model, and the padded arrays that it fills."""
-
-    channel: Channel
-    inbox: Inbox
-    arrays: dict[str, Array]
-    outside: dict[str, NDArray[np.bool_]]  # cells that nobody owns: zero at every step
-
-    def take(self, date: int, post_again: bool = True) -> None:
-        self.inbox.take(date, self.arrays, post_again)
-        for name, cells in self.outside.items():
-            self.arrays[name][:, cells] = 0
-
-
-@dataclass
-class _Outgoing:
-    channel: Channel
-    outbox: Outbox
-    pending: deque[dict[str, Array]]  # the last `lag` answers, for a restart
-    nobodys: NDArray[np.bool_]  # (y, x) of the box: cells that nobody owns; no answer leaves them
+Endpoint = TypeVar("Endpoint", Inbox, Outbox)
 
 
 class Component:
@@ -104,111 +81,114 @@ class Component:
     @property
     def box(self) -> Box:
         """This rank's cells of the global grid, without halo."""
-        return self._incoming[0].channel.box
+        return self._inboxes[0].channel.box
 
     @cached_property
     def owned(self) -> NDArray[np.bool_]:
         """(y, x) of the padded box of the first exchange: cells that a model rank owns, or images
         of such cells beyond a periodic boundary or a fold. Elsewhere there is land that the model
         dropped, or a closed boundary."""
-        c = self._incoming[0].channel
-        return owned_cells(c.exchange.grid, c.model, c.box, c.exchange.halo)
+        channel = self._inboxes[0].channel
+        return owned_cells(channel.exchange.grid, channel.model, channel.box, channel.halo)
 
     @property
     def outputs(self) -> dict[str, tuple[int, ...]]:
         """Names of the answers, and the shape (level, y, x) of this rank's cells of each."""
         return {
-            field.name: (field.levels, out.channel.box.ny, out.channel.box.nx)
-            for out in self._outgoing
-            for field in out.channel.fields
+            field.name: shape
+            for out in self._outboxes
+            for field, shape in zip(out.channel.fields, out.channel.shapes, strict=True)
         }
 
     def _start(self) -> None:
         agreement = shake_hands(self.world, self.spec)
-        self._declaration = agreement.declaration
+        self._declaration, self._segment = agreement.declaration, agreement.segment
         ranks = agreement.model.ranks
         self._leader = ranks[0]
-        self._incoming: list[_Incoming] = []
-        self._outgoing: list[_Outgoing] = []
-        for c in agreement.channels:
-            wire = c.exchange.wire
-            if c.direction == IN:
-                outbox = Outbox(self.world, c.number, ranks, c.messages, wire, c.lag + 2)
-                nobodys = unanswered_cells(c.messages, c.box)
-                self._outgoing.append(_Outgoing(c, outbox, deque(maxlen=c.lag), nobodys))
+        self._inboxes: list[Inbox] = []
+        self._outboxes: list[Outbox] = []
+        for channel in agreement.channels:
+            if channel.direction == IN:
+                self._outboxes.append(Outbox(self.world, channel, ranks, self._segment))
                 continue
-            inbox = Inbox(
-                self.world, c.number, ranks, c.messages, wire, 1 if c.direction == STATIC else 2
-            )
-            incoming = _padded_arrays(c, inbox)
-            if c.direction == STATIC:
+            inbox = Inbox(self.world, channel, ranks, self._segment)
+            if channel.direction == STATIC:
                 self.world.wait(inbox.arrived, "the model to put its static fields")
-                incoming.take(self._declaration.start_date, post_again=False)
-                self.static |= incoming.arrays
+                self.static |= inbox.take(self._declaration.start_date, post_again=False)
             else:
-                self._incoming.append(incoming)
+                self._inboxes.append(inbox)
         self._send_owed_answers()
 
     def _send_owed_answers(self) -> None:
         """With a lag the first gets receive what the restart holds, or zeros."""
         start, file = self._declaration.start_date, self._declaration.restart_file
-        for out in self._outgoing:
-            c = out.channel
-            owed = read_restart(self.world, file, start, c) if file else _zeros(c)
-            first = first_due(start, c.exchange.period)
-            for number, answer in enumerate(owed):
-                got_at = first + number * c.exchange.period
-                self._answer(out, answer_date(got_at, c.exchange.period, c.lag), answer)
+        for out in self._outboxes:
+            channel, period = out.channel, out.channel.exchange.period
+            owed = read_restart(self.world, file, start, channel) if file else None
+            for number in range(channel.lag):
+                for name, array in out.next_arrays().items():
+                    array[...] = owed[number][name] if owed else 0
+                got_at = first_due(start, period) + number * period
+                out.send(answer_date(got_at, period, channel.lag))
 
-    def _answer(self, out: _Outgoing, date: int, answer: dict[str, Array]) -> None:
-        out.outbox.send(date, answer)
-        out.pending.append(answer)
+    def message_sizes(self) -> dict[int, tuple[int, int]]:
+        """For each model rank of the job the values that come from it and go to it in a step."""
+        sizes: dict[int, tuple[int, int]] = {}
+        ends = [(i.channel, i.ranks, 1, 0) for i in self._inboxes]
+        ends += [(o.channel, o.ranks, 0, 1) for o in self._outboxes]
+        for channel, ranks, comes, goes in ends:
+            for rank, message in zip(ranks, channel.messages, strict=True):
+                there, back = sizes.get(rank, (0, 0))
+                sizes[rank] = there + comes * message.values, back + goes * message.values
+        return sizes
 
     def steps(self) -> Iterator[Step]:
         """A Step for each date at which an exchange is due, until the model ends the coupling."""
         if self.box.cells == 0:
             self._wait_for_end()
             return
-        while (date := self._next_inputs()) is not None:
-            self._step = Step(
-                self.profile.steps,
-                date,
-                {k: array for i in self._due(date) for k, array in i.arrays.items()},
-                {field.name for out in self._outgoing for field in out.channel.fields},
-            )
+        while (step := self.receive()) is not None:
             begun = time.perf_counter()
-            yield self._step
+            yield step
             self.profile.inference += time.perf_counter() - begun
-            self._send_answers(self._step)
-            self._step = None
-            self.profile.count_step(date)
+            self.send(step)
         self._close()
 
-    def _due(self, date: int) -> list[_Incoming]:
-        return [i for i in self._incoming if is_due(date, i.channel.exchange.period)]
+    def receive(self) -> Step | None:
+        """Wait for every exchange due at the next date; None when the model has ended.
 
-    def _next_inputs(self) -> int | None:
-        """Wait for every exchange due at the next date; None when the model has ended."""
+        `steps` is receive and send in turn; use them alone to do something in between.
+        """
         start = self._declaration.start_date
-        date = min(
-            first_due(start, i.channel.exchange.period)
-            + i.inbox.sequence * i.channel.exchange.period
-            for i in self._incoming
-        )
-        for incoming in self._due(date):
+        periods = [(inbox, inbox.channel.exchange.period) for inbox in self._inboxes]
+        date = min(first_due(start, period) + i.sequence * period for i, period in periods)
+        inputs: dict[str, Array] = {}
+        for inbox in self._due(self._inboxes, date):
             begun = time.perf_counter()
-            while not self._arrived(incoming.inbox):
+            while not self._arrived(inbox, date):
                 if self._obey() == CONTROL_END:
                     return None
             arrived = time.perf_counter()
-            incoming.take(date)
+            arrays = inbox.take(date)
             self.profile.wait += arrived - begun
             self.profile.exchange += time.perf_counter() - arrived
-            require_finite(incoming.arrays, f"input of step {self.profile.steps}, date {date} s")
-        return date
+            if inbox.channel.exchange.check_finite:
+                require_finite(arrays, f"input of step {self.profile.steps}, date {date} s")
+            inputs |= arrays
+        answers = {
+            name: array
+            for out in self._due(self._outboxes, date)
+            for name, array in out.next_arrays().items()
+        }
+        self._step = Step(self.profile.steps, date, inputs, answers, self._halo())
+        return self._step
 
-    def _arrived(self, inbox: Inbox) -> bool:
+    def _due(self, boxes: list[Endpoint], date: int) -> list[Endpoint]:
+        return [box for box in boxes if is_due(date, box.channel.exchange.period)]
+
+    def _arrived(self, inbox: Inbox, date: int) -> bool:
         """True when the next exchange is here; False when a command comes before it."""
+        names = ", ".join(field.name for field in inbox.channel.fields)
         arrived = False
 
         def ready() -> bool:
@@ -218,12 +198,14 @@ class Component:
                 self._control = self.world.poll_control()
             return arrived or self._command_is_next()
 
-        self.world.wait(ready, f"the model's fields of exchange {inbox.sequence}")
+        self.world.wait(
+            ready, f"the model's fields of exchange {inbox.sequence} ({names} of {date} s)"
+        )
         return arrived
 
     def _command_is_next(self) -> bool:
         return self._control is not None and all(
-            self._control.counts[i.channel.number] <= i.inbox.sequence for i in self._incoming
+            self._control.counts[i.channel.number] <= i.sequence for i in self._inboxes
         )
 
     def _obey(self) -> int:
@@ -233,7 +215,7 @@ class Component:
         if control.kind == CONTROL_END:
             self.profile.model = control.profile
             return CONTROL_END
-        owed = [(out.channel, list(out.pending)) for out in self._outgoing]
+        owed = [(out.channel, out.pending()) for out in self._outboxes]
         write_restart(self.world, control.file, control.date, owed)
         self._reply()
         return control.kind
@@ -243,28 +225,24 @@ class Component:
         if self.rank == 0:
             self.world.comm.Send(np.ones(1, np.int64), self._leader, TAG_REPLY)
 
-    def _send_answers(self, step: Step) -> None:
-        due = [o for o in self._outgoing if is_due(step.date, o.channel.exchange.period)]
+    def send(self, step: Step) -> None:
+        """Send the step's answers to the model; its input arrays may change from now on."""
         begun = time.perf_counter()
-        for out in due:
-            answer = {
-                field.name: step.interior(
-                    field.name,
-                    (field.levels, out.channel.box.ny, out.channel.box.nx),
-                    self._halo(),
-                    np.dtype(out.channel.exchange.wire),
-                )
-                for field in out.channel.fields
-            }
-            if out.nobodys.any():  # where the inputs are zero a network may divide by it
-                for array in answer.values():
-                    array[:, out.nobodys] = 0
-            require_finite(answer, f"answer of step {step.number}, date {step.date} s")
-            self._answer(out, step.date, answer)
+        step.fill_answers()
+        for inbox in self._due(self._inboxes, step.date):
+            inbox.release()
+        for out in self._due(self._outboxes, step.date):
+            out.clear_nobodys_cells()
+            if out.channel.exchange.check_finite:
+                answers = {field.name: step.out[field.name] for field in out.channel.fields}
+                require_finite(answers, f"answer of step {step.number}, date {step.date} s")
+            out.send(step.date)
         self.profile.exchange += time.perf_counter() - begun
+        self.profile.count_step(step.date)
+        self._step = None
 
     def _halo(self) -> int:
-        return self._incoming[0].channel.exchange.halo
+        return self._inboxes[0].channel.halo
 
     def _wait_for_end(self) -> None:
         """A rank without a cell takes part in restarts and in the end, and in nothing else."""
@@ -280,11 +258,13 @@ class Component:
         return self._control is not None
 
     def _close(self) -> None:
-        for out in self._outgoing:
-            out.outbox.flush()
+        for out in self._outboxes:
+            out.flush()
         self._reply()
-        for incoming in self._incoming:
-            incoming.inbox.close()
+        for inbox in self._inboxes:
+            inbox.close()
+        if self._segment is not None:
+            self._segment.free()
         self._ended = True
 
     def _fail(
@@ -308,26 +288,3 @@ class Component:
         if not isinstance(error, PartnerFailed):
             self.world.tell_failure(message)
         self.world.abort()
-
-
-def _padded_arrays(channel: Channel, inbox: Inbox) -> _Incoming:
-    """Zeroed arrays (level, y, x) of the box and its halo, in the wire's precision."""
-    padded = channel.box.padded(channel.exchange.halo)
-    arrays = {
-        field.name: np.zeros((field.levels, padded.ny, padded.nx), channel.exchange.wire)
-        for field in channel.fields
-    }
-    outside = {}
-    for index, field in enumerate(channel.fields):
-        cells = unowned_cells(channel.messages, index, channel.box, channel.exchange.halo)
-        if channel.direction == OUT and cells.any():
-            outside[field.name] = cells
-    return _Incoming(channel, inbox, arrays, outside)
-
-
-def _zeros(channel: Channel) -> list[dict[str, Array]]:
-    shape = (channel.box.ny, channel.box.nx)
-    return [
-        {f.name: np.zeros((f.levels, *shape), channel.exchange.wire) for f in channel.fields}
-        for _ in range(channel.lag)
-    ]

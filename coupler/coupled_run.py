@@ -13,9 +13,11 @@ from rich.console import Console
 from coupler.job import Outcome, run_job
 from coupler.launch import Launch, coupled_launch, reference_launch
 from coupler.monitor import MONITOR
+from coupler.plan import PlannedExchange
 from coupler.progress import JobProgress, Source, StepsOfLog, read_profiles, steps_of_workers
 from coupler.reference import reference_path, require_reference, write_reference_namelist
 from coupler.spec import CouplingSpec
+from coupler.spec_yaml import SpecError
 from coupler.tables import print_outputs, print_profiles, say
 
 # How halocline's two sides, and models, begin the line that says why a job ended.
@@ -161,5 +163,20 @@ def draw(console: Console, directory: Path, reference: Path | None) -> bool:
     except PictureError as error:
         say(console, f"no picture: {error}", "yellow")
         return False
+    say(console, f"picture: {path}", "bold green")
+    return True
+
+
+def draw_worker(console: Console, path: Path, item: PlannedExchange, rank: int) -> bool:
+    """The picture of a plan; false with a word why where there can be none."""
+    try:
+        from coupler.plan_picture import Received, draw_plan
+    except ImportError as error:
+        say(console, f"no picture: {error}; pip install 'halocline[plot]'", "yellow")
+        return False
+    try:
+        draw_plan(Received.of(item.exchange, item.source, item.target, rank), path)
+    except ValueError as error:  # an ending that matplotlib does not know
+        raise SpecError([f"--plot {path}: {error}"]) from error
     say(console, f"picture: {path}", "bold green")
     return True

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from mpi4py import MPI
@@ -23,10 +24,12 @@ from coupler.protocol import (
     TAG_PLAN,
     Declaration,
     encode_plan,
+    encode_window,
 )
 from coupler.router import Message, cells_needed, route_from_worker, route_to_worker
 from coupler.spec import CouplingSpec, ExchangeSpec, FieldSpec
 from coupler.spec_yaml import hint
+from coupler.window import LINE, Places, Segment, Shape, end_of, lay_out
 from coupler.world import CouplingError, Members, World, require_members
 
 
@@ -42,6 +45,22 @@ class Channel:
     box: Box  # this rank's, without halo
     model: Decomposition | Owners  # who owns the cells that this rank's routes ask for
     messages: tuple[Message, ...]
+    windowed: frozenset[int] = frozenset()  # partners that share this rank's memory
+    places: Places | None = None  # of the arrays and counters that they share
+
+    @property
+    def slots(self) -> int:
+        return 1 if self.direction == STATIC else self.lag + 2
+
+    @property
+    def halo(self) -> int:
+        return 0 if self.direction == IN else self.exchange.halo
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        """(level, y, x) of this rank's array of each field: padded inputs, or answers without."""
+        padded = self.box.padded(self.halo)
+        return tuple((field.levels, padded.ny, padded.nx) for field in self.fields)
 
 
 @dataclass(frozen=True)
@@ -51,6 +70,7 @@ class Agreement:
     declaration: Declaration
     model: Members
     channels: tuple[Channel, ...]
+    segment: Segment | None  # None where all exchanges go by messages
 
 
 def shake_hands(world: World, spec: CouplingSpec) -> Agreement:
@@ -69,11 +89,13 @@ def shake_hands(world: World, spec: CouplingSpec) -> Agreement:
     found = disagreements(spec, world.name, declaration)
     if found:
         raise CouplingError("\n  ".join(["the model and the spec disagree:", *found]))
-    channels = tuple(_plan(world, spec, _owners(world, spec, declaration, directories)))
+    owners = _owners(world, spec, declaration, directories)
+    channels = tuple(_share(world, _plan(world, spec, owners), model))
     _send_config(world, spec, declaration, channels, model)
     _send_plans(world, channels, model)
     world.time_limit = spec.time_limit
-    return Agreement(declaration, model, channels)
+    segment = Segment(world.node, _shared_bytes(channels)) if _uses_windows(spec) else None
+    return Agreement(declaration, model, channels, segment)
 
 
 def partner_of(spec: CouplingSpec, worker: str) -> str:
@@ -161,6 +183,36 @@ def _plan(
     return channels
 
 
+def _uses_windows(spec: CouplingSpec) -> bool:
+    return any(exchange.transport != "messages" for exchange in spec.exchanges)
+
+
+def _share(world: World, channels: Sequence[Channel], model: Members) -> Iterator[Channel]:
+    """Which partners share this rank's memory, and where each exchange lies in it."""
+    begin = 0
+    for c in channels:
+        partners = [message.partner for message in c.messages]
+        near = world.on_node([model.ranks[partner] for partner in partners])
+        windowed = frozenset(p for p in partners if model.ranks[p] in near)
+        far = sorted(set(partners) - windowed)
+        if c.exchange.transport == "windows" and far:
+            raise CouplingError(
+                f"{c.exchange.place}: transport is windows, but rank {far[0]} of the model is on "
+                "another node; expected auto, which takes messages between nodes"
+            )
+        if not windowed or c.exchange.transport == "messages" or c.direction == STATIC:
+            yield c
+            continue
+        counters = len(windowed) if c.direction == IN else 1
+        places = lay_out(begin, counters, c.shapes, np.dtype(c.exchange.wire).itemsize)
+        begin = end_of(places, c.slots)
+        yield replace(c, windowed=windowed, places=places)
+
+
+def _shared_bytes(channels: Sequence[Channel]) -> int:
+    return max((end_of(c.places, c.slots) for c in channels if c.places), default=0)
+
+
 def _send_config(
     world: World,
     spec: CouplingSpec,
@@ -175,7 +227,7 @@ def _send_config(
     world.local.Reduce(told, totals, MPI.SUM)
     if world.rank != 0:
         return
-    words = [int(spec.time_limit * 1000)]
+    words = [int(spec.time_limit * 1000), int(_uses_windows(spec))]
     for c in channels:
         wire = np.dtype(c.exchange.wire).itemsize
         indices = [declaration.fields[field.name].index for field in c.fields]
@@ -191,9 +243,23 @@ def _partners(channels: tuple[Channel, ...]) -> list[int]:
 def _send_plans(world: World, channels: tuple[Channel, ...], model: Members) -> None:
     for partner in _partners(channels):
         words = [
-            encode_plan(c.number, message, to_worker=c.direction != IN)
+            encode_plan(c.number, message, c.direction != IN, _encode_shared(world, c, partner))
             for c in channels
             for message in c.messages
             if message.partner == partner
         ]
         world.comm.Send(np.concatenate(words), model.ranks[partner], TAG_PLAN)
+
+
+def _encode_shared(world: World, c: Channel, partner: int) -> list[int]:
+    """What `partner` must know to use this rank's memory; nothing where it uses messages.
+
+    To the worker there is one counter, of exchanges read, that the worker counts; from it each
+    partner counts what it has read.
+    """
+    if c.places is None or partner not in c.windowed:
+        return []
+    place = sorted(c.windowed).index(partner) if c.direction == IN else 0
+    counter = c.places.counters + place * LINE
+    rank = int(world.node.rank)
+    return encode_window(rank, counter, c.places.slot, c.places.arrays, c.places.shapes)

@@ -36,12 +36,15 @@ PLAN = (
 Show the boxes of each component, every message of every exchange, its bytes, the imbalance and
 what the halo adds. No MPI is needed: the plan of a large run can be made on a laptop. A model
 decides its own boxes when it runs; here the even split that workers use stands in for them.
+--plot draws the boxes of both sides, and what one worker rank receives from whom; it needs
+matplotlib: pip install 'halocline[plot]'.
 """,
     """\
 examples:
   halocline plan double_gyre.yaml
   halocline plan double_gyre.yaml --ranks ocean=1000,closure=32
   halocline plan double_gyre.yaml --json
+  halocline plan double_gyre.yaml --plot plan.png --worker 0
 """,
 )
 
@@ -71,5 +74,19 @@ pip install 'halocline[plot]'.
 examples:
   halocline plot runs/double_gyre
   halocline plot runs/double_gyre --reference runs/without_closure
+""",
+)
+
+BENCH = (
+    """\
+Measure an exchange of one field, there and back, between real Fortran ranks and workers, in turn
+with raw contiguous MPI of as many float64 values in the same run. Every value is compared. The
+ratio is what counts: machines are noisy. The goals are those for the defaults on two cores.
+""",
+    """\
+examples:
+  halocline bench exchange
+  halocline bench exchange --size 180,148,1 --ranks 1,1 --halo 1
+  halocline bench exchange --json
 """,
 )

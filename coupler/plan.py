@@ -6,11 +6,16 @@ The model's own decomposition is known only when it runs; the automatic split st
 
 from __future__ import annotations
 
+import resource
+import sys
+import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coupler.decomposition import Decomposition, decompose
 from coupler.protocol import HEADER_WORDS
@@ -70,6 +75,7 @@ class PlannedExchange:
 class Plan:
     decompositions: dict[str, dict[str, Decomposition]]  # by component and grid
     exchanges: tuple[PlannedExchange, ...]
+    seconds: dict[str, NDArray[np.float64]]  # by worker: of a core, for the plan of each rank
 
 
 def with_ranks(spec: CouplingSpec, ranks: Mapping[str, int]) -> CouplingSpec:
@@ -120,16 +126,19 @@ def plan_decompositions(spec: CouplingSpec) -> dict[str, dict[str, Decomposition
 def build_plan(spec: CouplingSpec) -> Plan:
     decompositions = plan_decompositions(spec)
     planned = []
+    seconds = {c.name: np.zeros(c.ranks) for c in spec.components if c.is_worker}
     for exchange in spec.exchanges:
         source = decompositions[exchange.source][exchange.grid.name]
         target = decompositions[exchange.target][exchange.grid.name]
         to_worker = spec.component(exchange.target).is_worker
+        spent = seconds[exchange.target if to_worker else exchange.source]
         for static in (True, False):
             if exchange.static or not static:
-                messages = _messages(exchange, static, to_worker, source, target)
+                messages = _messages(exchange, static, to_worker, source, target, spent)
                 planned.append(PlannedExchange(exchange, static, source, target, messages))
     # static fields travel once, before everything else
-    return Plan(decompositions, tuple(sorted(planned, key=lambda item: not item.static)))
+    exchanges = tuple(sorted(planned, key=lambda item: not item.static))
+    return Plan(decompositions, exchanges, seconds)
 
 
 def _split(component: ComponentSpec, exchange: ExchangeSpec) -> Decomposition:
@@ -143,17 +152,23 @@ def _messages(
     to_worker: bool,
     source: Decomposition,
     target: Decomposition,
+    spent: NDArray[np.float64],
 ) -> tuple[PlannedMessage, ...]:
-    """As each worker rank plans its own at the start of a run, for all of them."""
+    """As each worker rank plans its own at the start of a run, for all of them.
+
+    The seconds that each rank needs are added to `spent`.
+    """
     model, worker = (source, target) if to_worker else (target, source)
     fields = exchange.static if static else exchange.fields
     planned = []
     for rank in range(worker.ranks):
         box = worker.box(rank)
+        begun = time.process_time()
         if to_worker:
             routed = route_to_worker(fields, exchange.grid, model, box, exchange.halo)
         else:
             routed = route_from_worker(fields, exchange.grid, model, box)
+        spent[rank] += time.process_time() - begun
         for message in routed:
             ends = (message.partner, rank) if to_worker else (rank, message.partner)
             planned.append(_sized(message, *ends, np.dtype(exchange.wire).itemsize))
@@ -164,6 +179,28 @@ def _sized(message: Message, source: int, target: int, itemsize: int) -> Planned
     cells = max(sum(patch.cells for patch in route.patches) for route in message.routes)
     words = HEADER_WORDS + -(-message.values * itemsize // WORD)
     return PlannedMessage(source, target, cells, message.values, words * WORD)
+
+
+def choose_worker(spec: CouplingSpec, plan: Plan, text: str | None) -> tuple[PlannedExchange, int]:
+    """The worker rank that `text` names, `3` or `closure=3`, and the first exchange to it.
+
+    Without a text, the rank that receives from most. Raises SpecError.
+    """
+    asked = [e for e in plan.exchanges if not e.static and spec.component(e.target.name).is_worker]
+    name, _, number = (text or "").rpartition("=")
+    names = [item.target.name for item in asked]
+    if name and name not in names:
+        raise SpecError([f"--worker: unknown worker '{name}'{hint(name, names)}"])
+    item = asked[names.index(name) if name else 0]
+    if not text:
+        partners = Counter(message.target_rank for message in item.messages)
+        return item, max(partners, key=lambda rank: (partners[rank], -rank))
+    if not number.isascii() or not number.isdigit() or int(number) >= item.target.ranks:
+        last = item.target.ranks - 1
+        raise SpecError(
+            [f"--worker: got '{number}', expected a rank of {item.target.name}, 0 to {last}"]
+        )
+    return item, int(number)
 
 
 def imbalance(decomposition: Decomposition) -> float:
@@ -214,4 +251,20 @@ def plan_json(plan: Plan) -> dict[str, Any]:
             }
             for item in plan.exchanges
         ],
+        "planning": [
+            {
+                "component": name,
+                "ranks": len(spent),
+                "seconds": float(spent.sum()),
+                "slowest_rank_seconds": float(spent.max()),
+            }
+            for name, spent in plan.seconds.items()
+        ],
+        "peak_memory_bytes": peak_memory(),
     }
+
+
+def peak_memory() -> int:
+    """The most that this process has held [bytes]; Linux counts in kB, macOS in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak

@@ -119,25 +119,42 @@ class Declaration:
         return cls(component, date, restart_file, grids, periodic, fields, lists)
 
 
-def encode_plan(number: int, message: Message, to_worker: bool) -> Words:
-    """One exchange with one model rank, as the client reads it: the model's side of each patch."""
-    words = [np.array([number], np.int64)]
+def encode_plan(
+    number: int, message: Message, to_worker: bool, window: Sequence[int] = ()
+) -> Words:
+    """One exchange with one model rank, as the client reads it.
+
+    `window` is empty for messages, else what `encode_window` makes. Of each patch: nx, ny, the
+    model's side (x, y, step x, step y), sign, and the first cell in the worker's array (x, y).
+    """
+    words = [np.array([number, 1 if window else 0, *window], np.int64)]
     for route in message.routes:
         table = _table(route.patches)
         ny, nx, target_y, target_x, source_y, source_x, step_y, step_x, sign = table.T
+        source, target, one = (source_x, source_y), (target_x, target_y), np.ones_like(nx)
         if to_worker:
-            told = np.stack((nx, ny, source_x, source_y, step_x, step_y, sign), axis=1)
+            columns = (nx, ny, *source, step_x, step_y, sign, *target)
         else:
-            one = np.ones_like(nx)
-            told = np.stack((nx, ny, target_x, target_y, one, one, one), axis=1)
-        words += [np.array([len(table)], np.int64), told.ravel()]
+            columns = (nx, ny, *target, one, one, one, *source)
+        words += [np.array([len(table)], np.int64), np.stack(columns, axis=1).ravel()]
     return np.concatenate(words)
 
 
 def _table(patches: Sequence[Patch]) -> Words:
+    """(n, 9): the columns are those of a Patch."""
     if isinstance(patches, Rows):
         return patches.table
     return np.array([astuple(patch) for patch in patches], np.int64).reshape(len(patches), 9)
+
+
+def encode_window(
+    rank: int, counter: int, slot: int, arrays: Sequence[int], shapes: Sequence[Sequence[int]]
+) -> list[int]:
+    """Rank on the node; counter, slot and each array in 8-byte words; each array's ny, nx."""
+    words = [rank, counter // 8, slot // 8]
+    for at, (_, ny, nx) in zip(arrays, shapes, strict=True):
+        words += [at // 8, ny, nx]
+    return words
 
 
 @dataclass(frozen=True)

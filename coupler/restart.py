@@ -7,7 +7,7 @@ Written from any number of worker ranks, read by any number: no decomposition is
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import netCDF4
@@ -18,7 +18,7 @@ from coupler.handshake import Channel
 from coupler.world import CouplingError, World
 
 Array = NDArray[np.floating]
-Pending = Sequence[dict[str, Array]]  # oldest first; each field (level, y, x), this rank's cells
+Pending = Sequence[Mapping[str, Array]]  # oldest first; each field (level, y, x), this rank's cells
 
 
 def restart_path(file: str, component: str) -> Path:

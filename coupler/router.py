@@ -155,16 +155,13 @@ def _field_patches(
 def _messages(
     fields: tuple[FieldSpec, ...], patches: list[list[tuple[int, Patch]]]
 ) -> tuple[Message, ...]:
-    partners = sorted({rank for found in patches for rank, _ in found})
+    by_partner: dict[int, list[list[Patch]]] = {}
+    for number, found in enumerate(patches):
+        for rank, patch in found:
+            by_partner.setdefault(rank, [[] for _ in fields])[number].append(patch)
     return tuple(
-        Message(
-            partner,
-            tuple(
-                FieldRoute(field, tuple(patch for rank, patch in found if rank == partner))
-                for field, found in zip(fields, patches, strict=True)
-            ),
-        )
-        for partner in partners
+        Message(partner, tuple(map(FieldRoute, fields, map(tuple, by_partner[partner]))))
+        for partner in sorted(by_partner)
     )
 
 

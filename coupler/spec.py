@@ -14,6 +14,7 @@ Boundary = Literal["closed", "periodic"]
 Fill = Literal["zero", "replicate", "reflect"]
 Pivot = Literal["T", "F"]
 Wire = Literal["float32", "float64"]
+Transport = Literal["auto", "messages", "windows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,8 @@ class ExchangeSpec:
     lag: int  # periods between the inputs of an answer and the date at which it is got
     halo: int  # cells around a worker's box
     wire: Wire
+    transport: Transport  # auto: shared windows within a node, messages between nodes
+    check_finite: bool  # look for NaN and infinite values at every step: one pass over the values
     fields: tuple[FieldSpec, ...]
     static: tuple[FieldSpec, ...]  # sent once, at start, by the model
     place: str

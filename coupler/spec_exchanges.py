@@ -7,11 +7,33 @@ from typing import cast, get_args
 
 from coupler.clock import parse_period
 from coupler.protocol import NAME_LENGTH
-from coupler.spec import ComponentSpec, ExchangeSpec, FieldSpec, Fill, GridSpec, Kind, Point, Wire
+from coupler.spec import (
+    ComponentSpec,
+    ExchangeSpec,
+    FieldSpec,
+    Fill,
+    GridSpec,
+    Kind,
+    Point,
+    Transport,
+    Wire,
+)
 from coupler.spec_run import Run
 from coupler.spec_yaml import Problems, Value, hint
 
-EXCHANGE_KEYS = ("from", "to", "grid", "every", "lag", "halo", "wire", "fields", "static")
+EXCHANGE_KEYS = (
+    "from",
+    "to",
+    "grid",
+    "every",
+    "lag",
+    "halo",
+    "wire",
+    "transport",
+    "check_finite",
+    "fields",
+    "static",
+)
 
 
 def read_exchanges(
@@ -29,6 +51,7 @@ def read_exchanges(
     if value and not exchanges and not problems.messages:
         value.wrong("at least one exchange")
     _check_fields_once(exchanges, problems)
+    _check_order(exchanges, components, problems)
     models = sorted({e.source for e in exchanges if not components[e.source].is_worker})
     if len(models) > 1:
         problems.add(exchanges[0].place, f"got {' and '.join(models)}, expected one model in a job")
@@ -48,6 +71,24 @@ def _check_fields_once(exchanges: list[ExchangeSpec], problems: Problems) -> Non
                 text = f"field '{field.name}' is listed twice from {e.source} to {e.target}"
                 problems.add(field.place, text)
             seen.add((e.source, e.target, field.name))
+
+
+def _check_order(
+    exchanges: list[ExchangeSpec], components: dict[str, ComponentSpec], problems: Problems
+) -> None:
+    """The list is the order of the model's calls; a worker waits for all inputs of a date. So an
+    input that is put behind a get without lag is never put, and the get never ends."""
+    for number, answer in enumerate(exchanges):
+        if answer.lag or not components[answer.source].is_worker:
+            continue
+        for late in exchanges[number + 1 :]:
+            if (late.source, late.target) == (answer.target, answer.source):
+                problems.add(
+                    late.place,
+                    f"{late} comes behind {answer}, which has lag 0: {late.source} waits for the "
+                    f"answer before it puts what {late.target} waits for; list it before "
+                    f"{answer.place}, or give the answer a lag",
+                )
 
 
 def check_name(name: str, value: Value) -> None:
@@ -93,7 +134,8 @@ def _read_exchange(
     if not to_worker and origin is None:
         item.problems.add(
             item.place,
-            f"exchange {source} -> {target}: list {target} -> {source} before its answer",
+            f"exchange {source} -> {target}: list {target} -> {source} before its answer; the "
+            f"list is the order of the calls, and {source} answers what it has received",
         )
     period = _read_period(found.get("every"), run, origin if not to_worker else None)
     if not to_worker and origin is not None and period != origin.period:
@@ -101,8 +143,11 @@ def _read_exchange(
             item.place,
             f"every: got {period} s, expected the {origin.period} s of the exchange it answers",
         )
-    wire = found["wire"].choice(("float32", "float64"), "float32") if "wire" in found else None
-    return ExchangeSpec(
+    wire = found["wire"].choice(get_args(Wire), "float32") if "wire" in found else None
+    checked = found["check_finite"].boolean(True) if "check_finite" in found else None
+    names = get_args(Transport)
+    transport = found["transport"].choice(names, "auto") if "transport" in found else None
+    exchange = ExchangeSpec(
         source,
         target,
         grids[grid],
@@ -110,10 +155,29 @@ def _read_exchange(
         found["lag"].integer(0, 0) if "lag" in found else 0,
         found["halo"].integer(0, 0) if "halo" in found else 0,
         cast(Wire, wire or (origin.wire if origin else "float32")),
+        cast(Transport, transport or (origin.transport if origin else "auto")),
+        checked if checked is not None else origin is None or origin.check_finite,
         _read_fields(found["fields"], grids[grid], grids[grid].nz),
         _read_fields(found["static"], grids[grid], 1) if "static" in found else (),
         item.place,
     )
+    if "halo" in found:
+        _check_mirrors(found["halo"], exchange)
+    return exchange
+
+
+def _check_mirrors(halo: Value, exchange: ExchangeSpec) -> None:
+    """A halo of ny cells reaches the southern mirror image of the last row, which would have to be
+    folded in turn: a cell's fill is one fold or one mirror."""
+    rows = exchange.grid.ny
+    mirrored = [f for f in (*exchange.fields, *exchange.static) if f.fill == "reflect"]
+    if exchange.grid.north is not None and mirrored and exchange.halo >= rows:
+        halo.problems.add(
+            halo.place,
+            f"halo: got {exchange.halo}, expected less than {rows}, the rows of grid "
+            f"'{exchange.grid.name}': field '{mirrored[0].name}' has fill 'reflect', and a mirror "
+            "image of the north fold is not made; take a smaller halo or another fill",
+        )
 
 
 def _read_period(value: Value | None, run: Run, origin: ExchangeSpec | None) -> int:

@@ -118,20 +118,22 @@ def _read_grids(value: Value | None, run: Run) -> dict[str, GridSpec]:
         for axis in ("x", "y"):
             side = sides[axis].choice(("closed", "periodic"), "closed") if axis in sides else None
             boundary[axis] = cast(Boundary, side or "closed")
-        north = _read_fold(sides["north"], boundary, numbers["x"]) if "north" in sides else None
+        north = _read_fold(sides["north"], boundary, numbers) if "north" in sides else None
         grids[name] = GridSpec(
             name, numbers["x"], numbers["y"], numbers["z"], boundary["x"], boundary["y"], north
         )
     return grids
 
 
-def _read_fold(value: Value, boundary: Mapping[str, Boundary], nx: int) -> Pivot:
+def _read_fold(value: Value, boundary: Mapping[str, Boundary], size: Mapping[str, int]) -> Pivot:
     """`north: fold T` or `fold F`: the last row meets itself about T or F points."""
     pivot = value.choice(("fold T", "fold F"), "fold T")[-1]
-    if boundary["x"] != "periodic" or boundary["y"] != "closed" or nx % 2:
-        text = f"x {boundary['x']}, y {boundary['y']}, {nx} columns"
+    nx, ny = size["x"], size["y"]
+    if boundary["x"] != "periodic" or boundary["y"] != "closed" or nx % 2 or ny < 2:
+        text = f"x {boundary['x']}, y {boundary['y']}, {nx} x {ny} cells"
         value.problems.add(
             value.place,
-            f"north fold: got {text}, expected x periodic, y closed (the south), an even number",
+            f"north fold: got {text}, expected x periodic, y closed (the south), an even number "
+            "of columns, 2 rows or more",
         )
     return cast(Pivot, pivot)

@@ -19,17 +19,24 @@ class Step(MutableMapping[str, Any]):
     """`step["u"]` is the padded input (level, y, x); `step["su"] = ...` is an answer.
 
     An answer has the padded shape (its interior is sent) or that of the interior; NumPy arrays
-    and torch tensors both do.
+    and torch tensors both do. `step.out["su"]` is the array that leaves: an answer computed into
+    it (`np.add(a, b, out=step.out["su"])`, then `step["su"] = step.out["su"]`) is not copied.
     """
 
     def __init__(
-        self, number: int, date: int, inputs: Mapping[str, Array], asked: set[str]
+        self,
+        number: int,
+        date: int,
+        inputs: Mapping[str, Array],
+        out: Mapping[str, Array],
+        halo: int,
     ) -> None:
         self.number = number  # from 0, in this run
         self.date = date  # [s]
         self.inputs = dict(inputs)
+        self.out = dict(out)  # (level, y, x) without halo, in the wire's precision
         self.answers: dict[str, Any] = {}
-        self._asked = asked
+        self._halo = halo
 
     def __getitem__(self, name: str) -> Any:
         if name in self.inputs:
@@ -39,8 +46,8 @@ class Step(MutableMapping[str, Any]):
         raise CouplingError(f"no input '{name}' in this step{hint(name, self.inputs)}")
 
     def __setitem__(self, name: str, value: Any) -> None:
-        if name not in self._asked:
-            raise CouplingError(f"answer '{name}' is not in the spec{hint(name, self._asked)}")
+        if name not in self.out:
+            raise CouplingError(f"answer '{name}' is not in the spec{hint(name, self.out)}")
         self.answers[name] = value
 
     def __delitem__(self, name: str) -> None:
@@ -52,29 +59,35 @@ class Step(MutableMapping[str, Any]):
     def __len__(self) -> int:
         return len(self.inputs)
 
-    def interior(
-        self, name: str, shape: tuple[int, int, int], halo: int, wire: np.dtype[np.floating]
-    ) -> Array:
-        """Answer `name` on this rank's own cells, (level, y, x) = `shape`, in the wire's precision.
+    def fill_answers(self) -> None:
+        """Every answer into the array that leaves. Raises CouplingError, see `interior`."""
+        for name, target in self.out.items():
+            if name not in self.answers:
+                raise CouplingError(f"the answer lacks '{name}'{hint(name, self.answers)}")
+            answer = interior(name, as_array(self.answers[name]), target, self._halo)
+            in_place = (answer.ctypes.data, answer.strides) == (target.ctypes.data, target.strides)
+            if not in_place:
+                np.copyto(target, answer, casting="same_kind")
 
-        Raises CouplingError for a missing answer, another shape, or values that are no floats.
-        """
-        if name not in self.answers:
-            raise CouplingError(f"the answer lacks '{name}'{hint(name, self.answers)}")
-        array = as_array(self.answers[name])
-        levels, ny, nx = shape
-        padded = (levels, ny + 2 * halo, nx + 2 * halo)
-        if array.dtype.kind != "f":
-            raise CouplingError(f"answer '{name}': got {array.dtype} values, expected {wire}")
-        if array.shape == padded:
-            array = array[:, halo : halo + ny, halo : halo + nx]
-        elif array.shape != shape:
-            turned = array.shape in ((levels, nx, ny), (levels, padded[2], padded[1]))
-            raise CouplingError(
-                f"answer '{name}': got shape {array.shape}, expected (level, y, x) = {padded} with "
-                f"the halo or {shape} without{'; x and y are exchanged' if turned else ''}"
-            )
-        return np.array(array, dtype=wire)  # a copy: the network may reuse its output
+
+def interior(name: str, answer: NDArray[Any], target: Array, halo: int) -> Array:
+    """The own cells of `answer`, which may be padded by `halo`, shaped as `target` (level, y, x).
+
+    Raises CouplingError for another shape, or values that are no floats.
+    """
+    levels, ny, nx = target.shape
+    padded = (levels, ny + 2 * halo, nx + 2 * halo)
+    if answer.dtype.kind != "f":
+        raise CouplingError(f"answer '{name}': got {answer.dtype} values, expected {target.dtype}")
+    if answer.shape == target.shape:
+        return answer
+    if answer.shape == padded:
+        return answer[:, halo : halo + ny, halo : halo + nx]
+    turned = answer.shape in ((levels, nx, ny), (levels, padded[2], padded[1]))
+    raise CouplingError(
+        f"answer '{name}': got shape {answer.shape}, expected (level, y, x) = {padded} with the "
+        f"halo or {target.shape} without{'; x and y are exchanged' if turned else ''}"
+    )
 
 
 def as_array(value: Any) -> NDArray[Any]:

@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from coupler.bench import Result
 from coupler.monitor import summary
-from coupler.plan import Plan, PlannedExchange, imbalance
+from coupler.plan import Plan, PlannedExchange, imbalance, peak_memory
 from coupler.spec import CouplingSpec
 
 SHOWN = 24  # messages of an exchange before the rest is only counted
@@ -65,6 +66,13 @@ def print_plan(console: Console, spec: CouplingSpec, plan: Plan) -> None:
         f"In all: {size_text(per_day[False])} a simulated day, "
         f"{size_text(per_day[True])} once at the start",
     )
+    for name, spent in plan.seconds.items():
+        say(
+            console,
+            f"Planned for {len(spent)} rank{'' if len(spent) == 1 else 's'} of {name} in "
+            f"{spent.sum():.3f} s, {1000 * spent.max():.1f} ms for the slowest; this process has "
+            f"used {size_text(peak_memory())} of memory at most",
+        )
 
 
 def _print_exchange(console: Console, item: PlannedExchange) -> None:
@@ -116,3 +124,20 @@ def print_outputs(console: Console, files: list[Path], base: Path) -> None:
 def _near(path: Path, base: Path) -> Path:
     """Relative to `base` where it lies below it."""
     return path.relative_to(base) if path.is_relative_to(base) else path
+
+
+def print_bench(console: Console, results: list[Result]) -> None:
+    """Medians, and their ratio to raw MPI in the same run."""
+    table = Table("exchange there and back", "coupled", "raw MPI", "ratio", "goal")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for result in results:
+        style = "green" if result.ratio <= result.variant.goal else "yellow"
+        table.add_row(
+            str(result.variant),
+            f"{result.coupled * 1e3:.2f} ms",
+            f"{result.raw * 1e3:.2f} ms",
+            Text(f"{result.ratio:.2f}", style=style),
+            f"{result.variant.goal:.1f}",
+        )
+    console.print(table)

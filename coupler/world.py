@@ -45,6 +45,7 @@ class World:
     name: str
     members: dict[str, Members]
     time_limit: float  # [s]
+    node: MPI.Intracomm  # the ranks of all components on this node
 
     @property
     def rank(self) -> int:
@@ -104,6 +105,13 @@ class World:
             self.comm.Recv([data, MPI.BYTE], status.source, TAG_FAILURE)
             raise PartnerFailed(f"told by {data.decode(errors='replace')}")
 
+    def on_node(self, ranks: Sequence[int]) -> frozenset[int]:
+        """Which of `ranks` of the job share this rank's memory."""
+        places = self.comm.Get_group().Translate_ranks(ranks, self.node.Get_group())
+        return frozenset(
+            rank for rank, place in zip(ranks, places, strict=True) if place != MPI.UNDEFINED
+        )
+
     def tell_failure(self, message: str) -> None:
         """Every other rank of the job learns of `message` at its next wait."""
         data = bytearray(f"{self}: {message}".encode()[:2000])
@@ -139,6 +147,13 @@ def check_launcher(comm: MPI.Comm) -> None:
         )
 
 
+def split_nodes(comm: MPI.Comm) -> MPI.Intracomm:
+    """The ranks that share memory. HALOCLINE_RANKS_PER_NODE pretends that nodes are smaller."""
+    node = MPI.Intracomm(comm.Split_type(MPI.COMM_TYPE_SHARED))
+    size = int(os.environ.get("HALOCLINE_RANKS_PER_NODE", "0"))
+    return MPI.Intracomm(node.Split(comm.rank // size)) if size > 0 else node
+
+
 def join(comm: MPI.Intracomm, name: str, digest: str) -> World:
     """Join the job as worker component `name`. Collective over `comm`: every component calls it.
 
@@ -146,7 +161,7 @@ def join(comm: MPI.Intracomm, name: str, digest: str) -> World:
     another Python rank holds another spec.
     """
     check_launcher(comm)
-    world = World(MPI.COMM_NULL, MPI.COMM_SELF, name, {}, start_limit())
+    world = World(MPI.COMM_NULL, MPI.COMM_SELF, name, {}, start_limit(), MPI.COMM_SELF)
     # not Dup: it would wait for ever for a program of the job that never joins
     shared, request = comm.Idup()
     world.wait_requests([request], EVERY_PROGRAM)
@@ -168,6 +183,7 @@ def join(comm: MPI.Intracomm, name: str, digest: str) -> World:
         ranks = tuple(rank for rank, other in enumerate(records) if other.name == record.name)
         world.members[record.name] = Members(record.kind, ranks)
     world.local = shared.Split(world.members[name].ranks[0], 0)
+    world.node = split_nodes(shared)
     other = next((r for r, record in enumerate(records) if record.digest not in ("", digest)), None)
     if other is not None:
         raise CouplingError(

@@ -77,13 +77,13 @@ def values(field: FieldSpec, grid: GridSpec, number: int = 0) -> np.ndarray:
 
 def packed(words: Sequence[int], arrays: Sequence[np.ndarray], box: Box) -> np.ndarray:
     """What a model rank that owns `box` sends: `words` is one encoded plan, `arrays` are global."""
-    at, sent = 1, []
+    at, sent = 2, []
     for array in arrays:
         mine = array[:, box.y0 : box.y1, box.x0 : box.x1]
         patches, at = words[at], at + 1
         for _ in range(patches):
-            ni, nj, i0, j0, step_i, step_j, sign = words[at : at + 7]
-            at += 7
+            ni, nj, i0, j0, step_i, step_j, sign, *_ = words[at : at + 9]
+            at += 9
             sent += [
                 sign * mine[k, j0 + j * step_j, i0 + i * step_i]
                 for k in range(mine.shape[0])
@@ -103,15 +103,15 @@ def unpacked(
 ) -> None:
     """What a model rank does with an answer: its cells of the global `arrays` are set, and counted
     in `filled`."""
-    at, value = 1, iter(received)
+    at, value = 2, iter(received)
     for array, count in zip(arrays, filled, strict=True):
         mine = array[:, box.y0 : box.y1, box.x0 : box.x1]
         counted = count[:, box.y0 : box.y1, box.x0 : box.x1]
         patches, at = words[at], at + 1
         for _ in range(patches):
-            ni, nj, i0, j0, step_i, step_j, sign = words[at : at + 7]
+            ni, nj, i0, j0, step_i, step_j, sign, *_ = words[at : at + 9]
             assert (step_i, step_j, sign) == (1, 1, 1)
-            at += 7
+            at += 9
             for k in range(mine.shape[0]):
                 for j in range(nj):
                     for i in range(ni):

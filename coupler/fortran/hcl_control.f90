@@ -10,6 +10,7 @@ module hcl_control
     tag_control, tag_reply
   use hcl_state, only: coupler, coupler_type, who
   use hcl_wait, only: wait_message, wait_request
+  use hcl_window, only: close_window
   implicit none (type, external)
   private
   public :: hcl_write_restart, hcl_finalize
@@ -47,6 +48,7 @@ contains
       end if
       call release_messages()
     end if
+    call MPI_Comm_free(coupler%node)
     call MPI_Comm_free(coupler%local)
     call MPI_Comm_free(coupler%world)
     if (coupler%owns_mpi) call MPI_Finalize()
@@ -146,6 +148,7 @@ contains
   subroutine release_messages()
     integer :: e, p, s
 
+    call close_window()
     call MPI_Barrier(coupler%local)
     do e = 1, size(coupler%exchanges)
       do p = 1, size(coupler%exchanges(e)%peers)

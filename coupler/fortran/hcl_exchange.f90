@@ -7,7 +7,8 @@ module hcl_exchange
   use hcl_protocol, only: direction_in, direction_out, direction_static, header_length, no_date, &
     tag_data
   use hcl_state, only: coupler, exchange_type, field_type, slot_type, who
-  use hcl_wait, only: wait_request
+  use hcl_wait, only: wait_counter, wait_request
+  use hcl_window, only: sync_window, write_counter
   implicit none (type, external)
   private
   public :: begin_put, end_put, begin_get, end_get, post_receives, check_call, on_points, slot_of
@@ -154,6 +155,11 @@ contains
       call wait_request(exchange%peers(p)%slots(slot_of(exchange))%request, &
         'worker rank '//text(exchange%peers(p)%rank)//' of the job to take '//name_of(field), error)
       if (allocated(error)) return
+      if (.not. exchange%peers(p)%windowed) cycle
+      ! what the slot held was exchanged lag + 2 periods ago
+      call wait_counter(exchange%peers(p), exchange%count - exchange%lag - 1, &
+        'worker rank '//text(exchange%peers(p)%rank)//' of the job to read '//name_of(field), error)
+      if (allocated(error)) return
     end do
   end subroutine begin_put
 
@@ -165,6 +171,7 @@ contains
 
     exchange%done(place) = .true.
     if (.not. all(exchange%done)) return
+    call sync_window()
     do p = 1, size(exchange%peers)
       associate (peer => exchange%peers(p), slot => exchange%peers(p)%slots(slot_of(exchange)))
         slot%words(:header_length) = [int(exchange%number, int64), exchange%date, exchange%count, &
@@ -202,12 +209,36 @@ contains
       associate (peer => exchange%peers(p), slot => exchange%peers(p)%slots(slot_of(exchange)))
         call wait_request(slot%request, name_of(field)//' of date '//text(date)// &
           ' from worker rank '//text(peer%rank)//' of the job', error)
-        if (allocated(error)) return
+        if (allocated(error)) then
+          if (exchange%lag == 0) error%message = error%message//not_put(date)
+          return
+        end if
         call check_header(exchange, slot, peer%rank, error)
         if (allocated(error)) return
       end associate
     end do
+    call sync_window()
   end subroutine begin_get
+
+  !> What a worker may wait for in vain while this rank waits for its answer of the same date.
+  pure function not_put(date) result(string)
+    integer(int64), intent(in) :: date
+    character(:), allocatable :: string
+    integer :: e, f
+
+    string = ''
+    do e = 1, size(coupler%exchanges)
+      associate (exchange => coupler%exchanges(e))
+        if (exchange%direction /= direction_out .or. exchange%last >= date) cycle
+        if (.not. is_due(exchange, date)) cycle
+        do f = 1, size(exchange%fields)
+          if (.not. exchange%done(f)) string = string//', '//name_of(exchange%fields(f))
+        end do
+      end associate
+    end do
+    if (string /= '') string = '; not put yet at date '//text(date)//': '//string(3:)// &
+      '; with lag 0 a worker answers when it has everything of the date'
+  end function not_put
 
   subroutine check_header(exchange, slot, rank, error)
     type(exchange_type), intent(in) :: exchange
@@ -240,6 +271,7 @@ contains
     if (.not. all(exchange%done)) return
     do p = 1, size(exchange%peers)
       call post_receive(exchange, p, slot_of(exchange))
+      if (exchange%peers(p)%windowed) call write_counter(exchange%peers(p), exchange%count + 1)
     end do
     call close_exchange(exchange)
   end subroutine end_get

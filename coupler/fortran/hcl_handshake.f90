@@ -13,6 +13,7 @@ module hcl_handshake
     tag_counts, tag_declare, tag_names, tag_plan
   use hcl_state, only: coupler, exchange_type, field_type, grid_type, patch_type, peer_type, who
   use hcl_wait, only: wait_message
+  use hcl_window, only: open_window
   implicit none (type, external)
   private
   public :: hcl_start
@@ -53,6 +54,7 @@ contains
       call raise(problem%message, error)
       return
     end if
+    if (coupler%has_window) call open_window()
     call post_receives()
     coupler%started = .true.
     coupler%started_at = MPI_Wtime()
@@ -207,14 +209,15 @@ contains
     sender = status%MPI_SOURCE
   end subroutine receive_words
 
-  !> Time limit [ms], then of each exchange: number, direction, period, lag, wire, fields.
+  !> Time limit [ms], windows in use (0 or 1), then of each exchange: number, direction, period, lag, wire, fields.
   subroutine read_config(config)
     integer(int64), intent(in) :: config(:)
     type(exchange_type) :: new
     integer :: at, fields, i
 
     coupler%time_limit = real(config(1), real64)/1000
-    at = 2
+    coupler%has_window = config(2) == 1
+    at = 3
     do while (at <= size(config))
       new%number = int(config(at))
       new%direction = int(config(at + 1))
@@ -236,8 +239,9 @@ contains
     end do
   end subroutine read_config
 
-  !> Of each exchange with worker rank `source`: number, then for each field the number of its
-  !> patches and, for each, ni, nj, i, j (from 0), step_i, step_j, sign.
+  !> Of each exchange with worker rank `source`: number, whether the worker shares its memory and if
+  !> so where, then for each field the number of its patches and, for each, ni, nj, i, j (from 0),
+  !> step_i, step_j, sign, and i, j (from 0) in the worker's array.
   subroutine read_plan(plan, source)
     integer(int64), intent(in) :: plan(:)
     integer, intent(in) :: source
@@ -251,6 +255,7 @@ contains
       associate (exchange => coupler%exchanges(e))
         peer = peer_type(rank=source)
         allocate (peer%routes(size(exchange%fields)))
+        call read_place(plan, at, peer)
         do f = 1, size(exchange%fields)
           associate (route => peer%routes(f))
             route%offset = peer%values
@@ -259,18 +264,42 @@ contains
             do p = 1, size(route%patches)
               route%patches(p) = patch_type( &
                 int(plan(at)), int(plan(at + 1)), int(plan(at + 2)) + 1, int(plan(at + 3)) + 1, &
-                int(plan(at + 4)), int(plan(at + 5)), int(plan(at + 6)))
+                int(plan(at + 4)), int(plan(at + 5)), int(plan(at + 6)), int(plan(at + 7)), &
+                int(plan(at + 8)))
               peer%values = peer%values + int(coupler%fields(exchange%fields(f))%levels, int64) &
                 *plan(at)*plan(at + 1)
-              at = at + 7
+              at = at + 9
             end do
           end associate
         end do
+        if (peer%windowed) peer%values = 0
         call make_slots(exchange, peer)
         exchange%peers = [exchange%peers, peer]
       end associate
     end do
   end subroutine read_plan
+
+  !> Where the worker's arrays and counter lie in its memory, if it shares it with this rank.
+  subroutine read_place(plan, at, peer)
+    integer(int64), intent(in) :: plan(:)
+    integer, intent(inout) :: at
+    type(peer_type), intent(inout) :: peer
+    integer :: f
+
+    peer%windowed = plan(at) == 1
+    at = at + 1
+    if (.not. peer%windowed) return
+    peer%node_rank = int(plan(at))
+    peer%counter = plan(at + 1)
+    peer%slot_words = plan(at + 2)
+    at = at + 3
+    do f = 1, size(peer%routes)
+      peer%routes(f)%place = plan(at)
+      peer%routes(f)%nj = int(plan(at + 1))
+      peer%routes(f)%ni = int(plan(at + 2))
+      at = at + 3
+    end do
+  end subroutine read_place
 
   !> lag + 2 messages can be under way: a put never overwrites what is not yet taken.
   subroutine make_slots(exchange, peer)

@@ -3,7 +3,7 @@
 !> A model has one coupler, so this is one module variable, as a legacy caller expects.
 module hcl_state
   use, intrinsic :: iso_fortran_env, only: int64, real64
-  use mpi_f08, only: MPI_Comm, MPI_Request, MPI_REQUEST_NULL
+  use mpi_f08, only: MPI_Comm, MPI_Request, MPI_Win, MPI_REQUEST_NULL
   use hcl_protocol, only: name_length, no_date
   implicit none (type, external)
   private
@@ -36,12 +36,15 @@ module hcl_state
   !> both counted from 1 without the model's halo, in steps of 1, 0 (one cell repeated) or -1
   type :: patch_type
     integer :: ni, nj, i, j, step_i, step_j
-    integer :: sign   !< -1 for a vector's component from beyond a fold or a mirror
+    integer :: sign     !< -1 for a vector's component from beyond a fold or a mirror
+    integer :: wi, wj   !< the rectangle's first cell in the worker's array, from 0
   end type patch_type
 
   type :: route_type
     type(patch_type), allocatable :: patches(:)
     integer(int64) :: offset = 0  !< values before this field in the message
+    integer(int64) :: place = 0   !< of the worker's array in its memory, slot 1 [words]
+    integer :: ni = 0, nj = 0     !< cells of that array
   end type route_type
 
   !> A message under way. The buffer is counted in 8-byte words, which lets a message have 16 GB.
@@ -52,7 +55,12 @@ module hcl_state
 
   type :: peer_type
     integer :: rank = -1          !< in the coupling communicator
-    integer(int64) :: values = 0
+    integer(int64) :: values = 0                 !< in a message
+    logical :: windowed = .false.                !< shares its memory with this rank
+    integer(int64), pointer, contiguous :: memory(:) => null()   !< the worker's [words]
+    integer :: node_rank = -1                    !< of the worker, in coupler%node
+    integer(int64) :: counter = 0                !< its place in memory, from 0
+    integer(int64) :: slot_words = 0             !< from one slot to the next
     type(route_type), allocatable :: routes(:)   !< one a field of the exchange
     type(slot_type), allocatable :: slots(:)
   end type peer_type
@@ -78,6 +86,9 @@ module hcl_state
     character(name_length) :: name = ''
     type(MPI_Comm) :: world       !< every component of the job
     type(MPI_Comm) :: local       !< the model's own
+    type(MPI_Comm) :: node        !< every component's ranks that share memory with this one
+    type(MPI_Win) :: window       !< the workers' memory
+    logical :: has_window = .false.
     integer :: rank = 0, ranks = 0            !< in `local`
     integer, allocatable :: leaders(:)        !< first rank of each worker component, in `world`
     integer, allocatable :: workers(:)        !< every worker rank, in `world`

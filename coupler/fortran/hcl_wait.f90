@@ -8,10 +8,11 @@ module hcl_wait
     MPI_Wtime
   use hcl_error, only: hcl_error_type, raise
   use hcl_protocol, only: tag_failure
-  use hcl_state, only: coupler, who
+  use hcl_state, only: coupler, peer_type, who
+  use hcl_window, only: read_counter, sync_window
   implicit none (type, external)
   private
-  public :: wait_request, wait_message
+  public :: wait_request, wait_message, wait_counter
 
   !> Endless spinning doubles a step with more ranks than cores, sleeping at once makes a small
   !> exchange several times slower: so poll this long, then sleep for a share of the time waited.
@@ -48,6 +49,22 @@ contains
       if (allocated(error)) return
     end do
   end subroutine wait_request
+
+  !> Returns when a worker has read at least `least` of what this rank wrote into its memory.
+  subroutine wait_counter(peer, least, what, error)
+    type(peer_type), intent(in) :: peer
+    integer(int64), intent(in) :: least
+    character(*), intent(in) :: what
+    type(hcl_error_type), allocatable, intent(out) :: error
+    real(real64) :: since
+
+    since = MPI_Wtime()
+    do while (read_counter(peer) < least)
+      call be_patient(since, what, error)
+      if (allocated(error)) return
+    end do
+    call sync_window()
+  end subroutine wait_counter
 
   !> Returns when a message with `tag` from `source` has come: the message, its rank and status.
   subroutine wait_message(source, tag, what, message, status, error)

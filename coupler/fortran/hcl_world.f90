@@ -8,6 +8,7 @@ module hcl_world
   use hcl_protocol, only: digest_length, kind_length, name_length, protocol_magic, record_length
   use hcl_state, only: coupler
   use hcl_wait, only: wait_request
+  use hcl_window, only: split_nodes
   implicit none (type, external)
   private
   public :: hcl_init
@@ -127,6 +128,7 @@ contains
       leaders = [leaders, rank - 1]
     end do
     call MPI_Comm_split(coupler%world, first, 0, coupler%local)
+    call split_nodes()
     call MPI_Comm_rank(coupler%local, coupler%rank)
     call MPI_Comm_size(coupler%local, coupler%ranks)
     coupler%leaders = leaders

@@ -68,10 +68,11 @@ def specs(draw: st.DrawFn) -> CouplingSpec:
     grid = draw(grids())
     ends = ("ocean", "closure")
     wire = draw(st.sampled_from(["float32", "float64"]))
+    how = (wire, "auto", True)
     there = ExchangeSpec(
-        *ends, grid, 10, 0, draw(halos), wire, draw(fields()), draw(fields()), "spec:1"
+        *ends, grid, 10, 0, draw(halos), *how, draw(fields()), draw(fields()), "spec:1"
     )
-    back = ExchangeSpec(*reversed(ends), grid, 10, 0, 0, wire, draw(fields()), (), "spec:2")
+    back = ExchangeSpec(*reversed(ends), grid, 10, 0, 0, *how, draw(fields()), (), "spec:2")
     components = tuple(
         ComponentSpec(name, draw(st.integers(1, 6)), command, None, None, "spec:3")
         for name, command in zip(ends, (("model",), ()), strict=True)

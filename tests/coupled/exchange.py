@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,10 @@ class Case:
     ny: int = 5
     nz: int = 3
     boundary: tuple[str, str] = ("periodic", "closed")
+    north: str | None = None  # pivot of a fold
+    a: Mapping[str, Any] = field(default_factory=lambda: {"fill": "replicate"})  # at T points
+    b: Mapping[str, Any] = field(default_factory=dict)
+    flat: Mapping[str, Any] = field(default_factory=dict)
     halo: int = 2
     model_halo: int = 1
     wire: str = "float64"
@@ -41,17 +46,21 @@ class Case:
     start: int = 0  # [s]
     holes: bool = False  # the boxes leave out cells
     steps: int = 6
+    transport: str = "auto"
 
     def spec(self) -> dict[str, Any]:
-        x, y = self.boundary
+        boundary = dict(zip("xy", self.boundary, strict=True))
+        if self.north is not None:
+            boundary["north"] = f"fold {self.north}"
         inputs = {
             "from": "model",
             "to": "worker",
             "every": f"{self.every} steps",
             "halo": self.halo,
             "wire": self.wire,
-            "fields": {"a": {"fill": "replicate"}, "b": {}},
-            "static": {"flat": {}},
+            "transport": self.transport,
+            "fields": {"a": dict(self.a), "b": dict(self.b)},
+            "static": {"flat": dict(self.flat)},
         }
         return {
             "run": {"dt": DT, "steps": self.steps, "time_limit": 20},
@@ -62,7 +71,7 @@ class Case:
             "grids": {
                 "grid": {
                     "size": {"x": self.nx, "y": self.ny, "z": self.nz},
-                    "boundary": {"x": x, "y": y},
+                    "boundary": boundary,
                 }
             },
             "exchanges": [
@@ -75,9 +84,9 @@ class Case:
         """Of exchange_model."""
         numbers = (
             *(self.nx, self.ny, self.nz, self.model_halo),
-            *(self.start, self.steps, DT, DT * self.every, self.lag, self.bits, int(self.holes)),
+            *(self.start, self.steps, DT, DT * self.every, self.lag, self.bits),
         )
-        return [str(number) for number in numbers]
+        return [*(str(n) for n in numbers), self.north or "none", str(int(self.holes))]
 
 
 def python(script: str, *arguments: str) -> list[str]:

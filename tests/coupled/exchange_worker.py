@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from cells import shown
 from mpi4py import MPI
 
 from coupler import Component
@@ -21,15 +22,6 @@ NUMBERS = {"a": 1, "b": 2, "flat": 3, "unused": 1}  # of each field, in exchange
 
 def value(date: int, number: int, i: int, j: int, k: int) -> float:
     return date % 991 + 7 * number + 13 * i + 1009 * j + 3 * k
-
-
-def source(index: int, size: int, boundary: str, fill: str) -> int | None:
-    """The cell of the grid that padded index `index` shows, from 0; None for zero."""
-    if boundary == "periodic":
-        return index % size
-    if fill == "zero" and not 0 <= index < size:
-        return None
-    return min(max(index, 0), size - 1)
 
 
 def has_owner(i: int, j: int) -> bool:
@@ -44,11 +36,12 @@ def expected(
     array = np.zeros((field.levels, box.ny + 2 * halo, box.nx + 2 * halo), exchange.wire)
     for y in range(array.shape[1]):
         for x in range(array.shape[2]):
-            i = source(box.x0 - halo + x, grid.nx, grid.boundary_x, field.fill)
-            j = source(box.y0 - halo + y, grid.ny, grid.boundary_y, field.fill)
-            if i is not None and j is not None and has_owner(i + 1, j + 1):
+            cell = shown(grid, field, box.x0 - halo + x, box.y0 - halo + y)
+            if cell is not None and has_owner(cell[1] + 1, cell[0] + 1):
+                j, i, sign = cell
                 for k in range(field.levels):
-                    array[k, y, x] = value(date, NUMBERS[field.name], i + 1, j + 1, k + 1)
+                    number = NUMBERS[field.name]
+                    array[k, y, x] = sign * value(date, number, i + 1, j + 1, k + 1)
     return array
 
 
@@ -70,9 +63,9 @@ def main(spec: str, name: str = "worker") -> None:
                     seen.add(field.name)
             assert set(step) == seen
             if worker.outputs and step.date % period == 0:
-                answer = step["a"] * 2 + 1
-                step["a"][...] = np.nan  # a network may overwrite its input
-                step["answer"] = answer
+                step["answer"] = step["a"] * 2 + 1
+            for array in step.inputs.values():
+                array[...] = np.nan  # a network may overwrite its inputs
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from brute_force import source
+from cells import shown
 from mpi4py import MPI
 
 from coupler import Component
@@ -32,7 +32,7 @@ def expected(worker: Component, field: FieldSpec, date: int) -> np.ndarray:
     array = np.zeros((field.levels, padded.ny, padded.nx), exchange.wire)
     for y in range(padded.ny):
         for x in range(padded.nx):
-            found = source(grid, field, padded.y0 + y, padded.x0 + x)
+            found = shown(grid, field, padded.x0 + x, padded.y0 + y)
             if found is not None and found[:2] in owned:
                 j, i, sign = found
                 for k in range(field.levels):

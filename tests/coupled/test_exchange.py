@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import netCDF4
 import pytest
@@ -22,6 +23,12 @@ from coupled.exchange import (
     write_case,
 )
 from jobs import fortran_test, mpirun
+
+
+def folded(pivot: str, **more: Any) -> dict[str, Any]:
+    """A grid of 8 x 5 cells whose north is folded, on uneven boxes."""
+    return {"north": pivot, "nx": 8, "boxes": [(1, 3, 1, 2), (4, 8, 1, 2), (1, 8, 3, 5)], **more}
+
 
 SUCCESS = "exchange_model: every value as expected"
 CASES = {
@@ -48,6 +55,44 @@ CASES = {
     "from before the origin": Case(start=-40, every=2, lag=1, steps=9),
     "no step": Case(steps=0, lag=2),
     "fewer steps than the lag": Case(steps=2, lag=3),
+    "fold T, vectors along the grid": Case(
+        **folded("T", halo=3),
+        b={"point": "U", "kind": "vector_i", "fill": "reflect"},
+        flat={"point": "V", "kind": "vector_j"},
+    ),
+    "fold F, vectors along the grid": Case(
+        **folded("F", halo=3),
+        b={"point": "V", "kind": "vector_j", "fill": "reflect"},
+        flat={"point": "U", "kind": "vector_i"},
+        workers=3,
+    ),
+    "fold T, vectors to the east and north": Case(
+        **folded("T", halo=2),
+        b={"point": "V", "kind": "north"},
+        flat={"point": "F", "kind": "east", "fill": "replicate"},
+        bits=32,
+        wire="float32",
+    ),
+    "fold F, halo wider than the grid": Case(
+        **folded("F", halo=11),
+        b={"point": "F", "kind": "vector_i"},
+        flat={"point": "F", "fill": "replicate"},
+        workers=4,
+        lag=1,
+    ),
+    "fold T, halo wider than the grid": Case(
+        **folded("T", halo=11),
+        b={"point": "F", "kind": "vector_j", "fill": "replicate"},
+        flat={"point": "V"},
+        model_halo=2,
+    ),
+    "mirror walls": Case(
+        boundary=("closed", "closed"),
+        halo=9,
+        a={"fill": "reflect"},
+        b={"point": "U", "kind": "vector_i", "fill": "reflect"},
+        flat={"point": "F", "kind": "vector_j", "fill": "reflect"},
+    ),
     "workers without a cell, lag": Case(boxes=[(1, 2, 1, 2)], nx=2, ny=2, workers=5, lag=2),
 }
 

@@ -137,6 +137,10 @@ MODEL = {
     "get twice": ("hcl_get of answer at date 20, but the exchange of date 20 is complete",),
     "back in time": ("hcl_put of a at date 0, but the exchange of date 10 is complete",),
     "put one of two": ("worker rank 0: waited 2 s for the model's fields of exchange 2",),
+    "get first": (
+        "waited 2 s for the model's fields of exchange 2 (a, b of 20 s)",
+        "not put yet at date 20: a, b; with lag 0 a worker answers when it has everything",
+    ),
     "half an exchange": ("hcl_finalize: the exchange of date 20 still lacks b",),
     "half a restart": ("hcl_write_restart: the exchange of date 20 still lacks b",),
     "missed date": (

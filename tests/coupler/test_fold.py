@@ -8,58 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from coupled.cells import folded, shown
 from coupler.decomposition import decompose
 from coupler.router import route_to_worker
 from coupler.spec import FieldSpec, GridSpec
-
-Source = tuple[int, int, int]  # row, column, sign
-
-
-def folded(grid: GridSpec, point: str, i: int, j: int) -> tuple[int, int]:
-    """The table of the fold, indices from 0: the cell that (i, j) is an image of."""
-    ni, nj = grid.nx, grid.ny
-    if grid.north == "T":
-        return {
-            "T": ((ni - i) % ni, 2 * (nj - 1) - j),
-            "U": (ni - 1 - i, 2 * (nj - 1) - j),
-            "V": ((ni - i) % ni, 2 * (nj - 1) - 1 - j),
-            "F": (ni - 1 - i, 2 * (nj - 1) - 1 - j),
-        }[point]
-    return {
-        "T": (ni - 1 - i, 2 * (nj - 1) + 1 - j),
-        "U": ((ni - 2 - i) % ni, 2 * (nj - 1) + 1 - j),
-        "V": (ni - 1 - i, 2 * (nj - 1) - j),
-        "F": ((ni - 2 - i) % ni, 2 * (nj - 1) - j),
-    }[point]
-
-
-def south(field: FieldSpec, j: int) -> tuple[int, int] | None:
-    """(row, sign) that row j < 0 shows."""
-    if field.fill == "zero":
-        return None
-    if field.fill == "replicate":
-        return None if (field.kind, field.point) == ("vector_j", "V") else (0, 1)
-    sign = -1 if field.kind == "vector_j" else 1
-    if field.point in ("V", "F"):  # the wall is face -1
-        return None if j == -1 else (-2 - j, sign)
-    return -1 - j, sign
-
-
-def source(grid: GridSpec, field: FieldSpec, i: int, j: int) -> Source | None:
-    i, top, sign = i % grid.nx, grid.ny - 1, 1
-    turn = -1 if field.kind in ("vector_i", "vector_j") else 1
-    image = folded(grid, field.point, i, j)
-    meets_itself = image[1] == top and j == top
-    if j > top or (j == top and not meets_itself and image[1] == top - 1):
-        (i, j), sign = image, turn
-    elif meets_itself and image[0] < i:  # the right half shows the left, pivots stay
-        i, sign = image[0], turn
-    if j < 0:
-        row = south(field, j)
-        if row is None:
-            return None
-        j, sign = row[0], sign * row[1]
-    return j, i, sign
 
 
 def routed(grid: GridSpec, field: FieldSpec, ranks: int, workers: int, halo: int):
@@ -111,7 +63,7 @@ def test_fold_against_brute_force(half, ny, pivot, field, ranks, workers, data) 
     grid = GridSpec("g", 2 * half, ny, 1, "periodic", "closed", pivot)
     for padded, got in routed(grid, field, ranks, workers, halo):
         for (y, x), value in np.ndenumerate(got):
-            found = source(grid, field, padded.x0 + x, padded.y0 + y)
+            found = shown(grid, field, padded.x0 + x, padded.y0 + y)
             expected = 0 if found is None else found[2] * (found[0] * grid.nx + found[1] + 1)
             assert value == expected, (y, x)
 

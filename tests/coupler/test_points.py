@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coupled import brute_force
+from coupled.cells import shown
 from coupler import transfer
 from coupler.decomposition import Box, Decomposition, decompose
 from coupler.points import (
@@ -182,7 +182,7 @@ def filled(
     result = np.full((len(array), padded.ny, padded.nx), np.nan)
     for y in range(padded.ny):
         for x in range(padded.nx):
-            found = brute_force.source(grid, field, padded.y0 + y, padded.x0 + x)
+            found = shown(grid, field, padded.x0 + x, padded.y0 + y)
             if found is not None and found[0] * grid.nx + found[1] in owned:
                 result[:, y, x] = found[2] * array[:, found[0], found[1]]
     return result

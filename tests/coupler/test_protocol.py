@@ -157,17 +157,22 @@ def test_control_round_trip(
 
 
 def test_plan_by_hand() -> None:
-    """Of each patch nx, ny, the model's own side (sources to a worker, else targets), sign."""
+    """Of each patch nx, ny, the model's side (sources to a worker, else targets), sign, other."""
     field = FieldSpec("u", "U", "vector_i", "zero", 3, "case.yaml:1")
     patch = Patch(ny=2, nx=5, target_y=7, target_x=8, source_y=3, source_x=4, step_y=0, step_x=1)
     message = Message(0, (FieldRoute(field, (patch,)), FieldRoute(field, ())))
     to_worker = encode_plan(6, message, to_worker=True)
-    assert to_worker.tolist() == [6, 1, 5, 2, 4, 3, 1, 0, 1, 0]
+    assert to_worker.tolist() == [6, 0, 1, 5, 2, 4, 3, 1, 0, 1, 8, 7, 0]
     to_model = encode_plan(6, message, to_worker=False)
-    assert to_model.tolist() == [6, 1, 5, 2, 8, 7, 1, 1, 1, 0]
+    assert to_model.tolist() == [6, 0, 1, 5, 2, 8, 7, 1, 1, 1, 4, 3, 0]
+    assert message.values == 30
+
+
+def test_plan_of_an_index_list_by_hand() -> None:
+    field = FieldSpec("u", "U", "vector_i", "zero", 3, "case.yaml:1")
     rows = Rows(np.array([[1, 5, 7, 8, 0, 4, 1, -1, -1]]))
     message = Message(0, (FieldRoute(field, rows), FieldRoute(field, ())))
-    assert encode_plan(6, message, to_worker=True).tolist() == [6, 1, 5, 1, 4, 0, -1, 1, -1, 0]
+    to_worker = encode_plan(6, message, to_worker=True)
+    assert to_worker.tolist() == [6, 0, 1, 5, 1, 4, 0, -1, 1, -1, 8, 7, 0]
     assert message.values == 15
-    assert rows[0] == Patch(1, 5, 7, 8, 0, 4, 1, -1, -1)
-    assert Message(0, (FieldRoute(field, (patch,)),)).values == 30
+    assert list(rows) == [Patch(1, 5, 7, 8, 0, 4, 1, -1, -1)]

@@ -144,6 +144,17 @@ WRONG = {
         ":25: point: got 'W', expected",
     ),
     "boundary": ("x: periodic", "x: open", ":17: x: got 'open', expected 'closed' or 'periodic'"),
+    "fold": ("y: closed", "y: closed, north: fold U", "got 'fold U', expected 'fold T' or 'fold F"),
+    "fold of a closed grid": (
+        "x: periodic, y: closed",
+        "x: closed, y: closed, north: fold T",
+        ":17: north fold: got x closed, y closed, 8 x 6 cells, expected x periodic, y closed",
+    ),
+    "fold of a periodic north": (
+        "y: closed",
+        "y: periodic, north: fold F",
+        ":17: north fold: got x periodic, y periodic, 8 x 6 cells, expected x periodic, y closed",
+    ),
     "no component": ("worker: true", "worker: false", "needs either 'command' or 'worker: true'"),
     "not a truth value": ("worker: true", "worker: 7", "worker: got '7', expected true or false"),
     "quote left open": ("ocean_model basin.nml", "ocean_model 'x", "No closing quotation"),
@@ -191,6 +202,26 @@ def test_one_mistake(tmp_path: Path, case: tuple[str, str, str]) -> None:
     assert all(re.match(r"basin\.yaml:\d+: \S", line) for line in found), found
 
 
+def test_a_fold_needs_an_even_number_of_columns(tmp_path: Path) -> None:
+    spec = SPEC.replace("x: 8,", "x: 7,").replace("y: closed", "y: closed, north: fold T")
+    found = mistakes(tmp_path, spec, NAMELIST.replace("nx = 8", "nx = 7"))
+    assert any("y closed, 7 x 6 cells, expected x periodic" in line for line in found), found
+    found = mistakes(tmp_path, spec.replace("x: 7,", "x: 8,"), NAMELIST.replace("ny = 6", "ny = 1"))
+    assert any("y closed, 8 x 1 cells, expected x periodic" in line for line in found), found
+
+
+def test_mirrors_and_a_fold_bound_the_halo(tmp_path: Path) -> None:
+    """Mirror images of the south that come back over the north fold would be wrong."""
+    folded = SPEC.replace("y: closed", "y: closed, north: fold T").replace("replicate", "reflect")
+    assert load_spec(written(tmp_path, folded.replace("halo: 3", "halo: 5"))).exchanges[0].halo == 5
+    found = mistakes(tmp_path, folded.replace("halo: 3", "halo: 6"))
+    assert len(found) == 1
+    assert "basin.yaml:22: halo: got 6, expected less than 6, the rows of grid 'ocean'" in found[0]
+    load_spec(
+        written(tmp_path, folded.replace("reflect", "replicate").replace("halo: 3", "halo: 9"))
+    )
+
+
 def test_the_whole_list_of_mistakes_comes_at_once(tmp_path: Path) -> None:
     spec = SPEC.replace("from: ocean", "from: ocaen").replace("x: periodic", "x: open")
     found = mistakes(tmp_path, spec.replace("worker: true", "wroker: true"))
@@ -201,6 +232,24 @@ def test_one_model_in_a_job(tmp_path: Path) -> None:
     spec = SPEC.replace("components:", "components:\n  ice: {command: ice}")
     found = mistakes(tmp_path, spec + "  - {from: ice, to: closure, fields: [hi]}\n")
     assert any("got ice and ocean, expected one model in a job" in line for line in found), found
+
+
+def test_an_input_behind_an_answer_without_lag(tmp_path: Path) -> None:
+    """The model would wait for `su` before it puts `v`, and the worker for `v`."""
+    late = SPEC + "  - {from: ocean, to: closure, every: 3 steps, fields: [v]}\n"
+    load_spec(written(tmp_path, late))
+    found = mistakes(tmp_path, late.replace("lag: 1", "lag: 0"))
+    assert found == [
+        "basin.yaml:32: ocean -> closure (v) comes behind closure -> ocean (su), which has lag 0: "
+        "ocean waits for the answer before it puts what closure waits for; list it before "
+        "basin.yaml:28, or give the answer a lag"
+    ]
+
+
+def test_an_answer_before_its_input(tmp_path: Path) -> None:
+    head, asked, answer = re.split(r"(?m)^  - ", SPEC)
+    found = mistakes(tmp_path, f"{head}  - {answer}  - {asked}")
+    assert any("list ocean -> closure before its answer" in line for line in found), found
 
 
 def test_namelists_that_are_none(tmp_path: Path) -> None:

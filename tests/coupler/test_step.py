@@ -11,17 +11,19 @@ from coupler.world import CouplingError
 
 SHAPE, HALO = (2, 3, 4), 2
 PADDED = (2, 7, 8)
-FLOAT32 = np.dtype(np.float32)
 
 
 def step() -> Step:
-    return Step(5, 300, {"u": np.zeros(PADDED, np.float32)}, {"su", "sv"})
+    out = {name: np.full(SHAPE, np.nan, np.float32) for name in ("su", "sv")}
+    return Step(5, 300, {"u": np.zeros(PADDED, np.float32)}, out, HALO)
 
 
 def interior(answer: object) -> np.ndarray:
     new = step()
     new["su"] = answer
-    return new.interior("su", SHAPE, HALO, FLOAT32)
+    new["sv"] = np.zeros(SHAPE)
+    new.fill_answers()
+    return new.out["su"]
 
 
 @given(
@@ -38,9 +40,10 @@ def test_padded_and_interior_answers_are_the_same(
     expected = np.arange(levels * ny * nx, dtype=given_type).reshape(shape)
     padded[:, halo : halo + ny, halo : halo + nx] = expected
     for answer in (padded, expected):
-        new = Step(0, 0, {}, {"su"})
+        new = Step(0, 0, {}, {"su": np.full(shape, np.nan, wire)}, halo)
         new["su"] = answer
-        got = new.interior("su", shape, halo, np.dtype(wire))
+        new.fill_answers()
+        got = new.out["su"]
         assert got.dtype == wire
         np.testing.assert_array_equal(got, expected)
         assert not np.shares_memory(got, answer)  # the network may reuse its output
@@ -86,9 +89,28 @@ def test_a_missing_answer() -> None:
     new = step()
     new["su"] = np.zeros(SHAPE)
     with pytest.raises(CouplingError, match="the answer lacks 'sv'; did you mean 'su'"):
-        new.interior("sv", SHAPE, HALO, FLOAT32)
-    with pytest.raises(CouplingError, match=r"the answer lacks 'sv'$"):
-        step().interior("sv", SHAPE, HALO, FLOAT32)
+        new.fill_answers()
+    with pytest.raises(CouplingError, match=r"the answer lacks 'su'$"):
+        step().fill_answers()
+
+
+def test_an_answer_computed_in_place_is_not_copied() -> None:
+    new = step()
+    for name in ("su", "sv"):
+        np.add(1.0, 2.0, out=new.out[name])
+        new[name] = new.out[name]
+    new.out["su"].flags.writeable = False  # a copy onto it would raise
+    new.fill_answers()
+    assert (new.out["su"] == 3).all()
+
+
+def test_a_turned_view_of_the_array_that_leaves_is_no_answer_in_place() -> None:
+    square = np.arange(9.0).reshape(1, 3, 3)
+    new = Step(0, 0, {}, {"su": square}, 0)
+    turned = square.transpose(0, 2, 1).copy()
+    new["su"] = square.transpose(0, 2, 1)
+    new.fill_answers()
+    np.testing.assert_array_equal(square, turned)
 
 
 def test_names_that_the_spec_does_not_have() -> None:

@@ -1,9 +1,9 @@
 ! SPDX-License-Identifier: MIT
 !> A model with boxes from a file whose every value is known: each rank puts numbers made of
 !> (date, field, i, j, k), and checks that it gets twice what was put `lag` periods earlier, plus 1.
-!> Usage: exchange_model NX NY NZ HALO START STEPS DT PERIOD LAG KIND HOLES; boxes.txt has a line for
-!> each rank, restart.txt, if there, the name of the restart to start from. HOLES 1: nobody owns the
-!> cells between the boxes.
+!> Usage: exchange_model NX NY NZ HALO START STEPS DT PERIOD LAG KIND PIVOT HOLES; PIVOT T or F for a
+!> north fold, else none; HOLES 1: nobody owns the cells between the boxes. boxes.txt has a line for
+!> each rank, restart.txt, if there, the name of the restart to start from.
 program exchange_model
   use, intrinsic :: iso_fortran_env, only: int64, real32, real64
   use halocline, only: hcl_abort, hcl_define_field, hcl_define_grid, hcl_finalize, hcl_get, hcl_in, &
@@ -14,6 +14,7 @@ program exchange_model
   integer :: nx, ny, nz, halo, steps, lag, bits, rank, box(4), grid, ids(5), n, unit, status
   integer(int64) :: start, dt, period, date, due, first
   character(256) :: restart
+  character(8) :: pivot
   real(real64), allocatable :: a(:, :, :), b(:, :, :), flat(:, :), answer(:, :, :)
   real(real32), allocatable :: a4(:, :, :), answer4(:, :, :)
   logical :: received
@@ -21,6 +22,7 @@ program exchange_model
   nx = int(argument(1)); ny = int(argument(2)); nz = int(argument(3)); halo = int(argument(4))
   start = argument(5); steps = int(argument(6)); dt = argument(7); period = argument(8)
   lag = int(argument(9)); bits = int(argument(10))
+  call get_command_argument(11, pivot)
   call hcl_init('model', comm)
   call MPI_Comm_rank(comm, rank)
   open (newunit=unit, file='boxes.txt', action='read')
@@ -32,7 +34,7 @@ program exchange_model
   open (newunit=unit, file='restart.txt', action='read', status='old', iostat=status)
   if (status == 0) read (unit, '(a)') restart
 
-  call hcl_define_grid(grid, 'grid', nx, ny, box, halo, holes=argument(11) == 1)
+  call hcl_define_grid(grid, 'grid', nx, ny, box, halo, holes=argument(12) == 1)
   call hcl_define_field(ids(1), 'a', grid, hcl_out, levels=nz)
   call hcl_define_field(ids(2), 'b', grid, hcl_out, levels=nz)
   call hcl_define_field(ids(3), 'flat', grid, hcl_static)
@@ -89,18 +91,22 @@ contains
   end function argument
 
   !> Values of a field on this rank with its halo, small whole numbers: exact in float32. The
-  !> halo's cells are poison: a coupler that reads them is wrong.
+  !> halo's cells are poison: a coupler that reads them is wrong. As in any model, the right half of
+  !> a row that meets itself holds what its left half holds; of the folds, `a` meets itself with T.
   function field(date_of, number, levels)
     integer(int64), intent(in) :: date_of
     integer, intent(in) :: number, levels
     real(real64) :: field(box(1) - halo:box(2) + halo, box(3) - halo:box(4) + halo, levels)
-    integer :: i, j, k
+    integer :: i, j, k, column
 
     field = 1e30_real64
     do k = 1, levels
       do j = box(3), box(4)
         do i = box(1), box(2)
-          field(i, j, k) = real(modulo(date_of, 991_int64) + 7*number + 13*i + 1009*j + 3*k, real64)
+          column = i
+          if (number == 1 .and. pivot == 'T' .and. j == ny) column = min(i, nx + 2 - i)
+          field(i, j, k) = real(modulo(date_of, 991_int64) + 7*number + 13*column + 1009*j + 3*k, &
+            real64)
         end do
       end do
     end do
