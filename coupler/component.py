@@ -117,6 +117,10 @@ class Component:
                 self.static |= inbox.take(self._declaration.start_date, post_again=False)
             else:
                 self._inboxes.append(inbox)
+        self._idle = not any(inbox.channel.messages for inbox in self._inboxes)
+        size = int(self.world.local.size)
+        first = self.world.local.allreduce(size if self._idle else self.rank, MPI.MIN)
+        self.leads = self.rank == first % size  # of the ranks that have steps, the first
         self._send_owed_answers()
 
     def _send_owed_answers(self) -> None:
@@ -144,7 +148,7 @@ class Component:
 
     def steps(self) -> Iterator[Step]:
         """A Step for each date at which an exchange is due, until the model ends the coupling."""
-        if self.box.cells == 0:
+        if self._idle:
             self._wait_for_end()
             return
         while (step := self.receive()) is not None:
@@ -245,7 +249,8 @@ class Component:
         return self._inboxes[0].channel.halo
 
     def _wait_for_end(self) -> None:
-        """A rank without a cell takes part in restarts and in the end, and in nothing else."""
+        """A rank to which nobody sends, for want of cells or because the model dropped them all,
+        takes part in restarts and in the end, and in nothing else."""
         while True:
             while self._control is None:
                 self.world.wait(self._poll, "the model to end", limited=False)

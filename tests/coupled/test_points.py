@@ -35,6 +35,7 @@ class Points:
     wire: str = "float64"
     stay: float = 0.8  # how often a cell has the owner of the one before
     shuffle: bool = True
+    transport: str = "messages"
 
     def lists(self) -> list[list[int]]:
         rng = random.Random(str(self))
@@ -55,6 +56,7 @@ class Points:
             "to": "worker",
             "halo": self.halo,
             "wire": self.wire,
+            "transport": self.transport,
             "fields": {
                 "a": {"fill": "replicate"},
                 "u": {"point": "U", "kind": "vector_i", "fill": "replicate"},
@@ -96,13 +98,16 @@ class Points:
 CASES = {
     "one rank each": Points(ranks=1, workers=1, stay=1.0, shuffle=False),
     "permuted": Points(workers=1, stay=0.0),
+    "permuted, windows": Points(workers=1, stay=0.0, transport="windows"),
     "permuted, holes, lag": Points(stay=0.0, holes=True, lag=1, workers=3),
     "long runs, holes": Points(kind="segments", shuffle=False, holes=True, stay=0.95, workers=3),
     "segments in any order": Points(kind="segments", lag=1, boundary=("closed", "closed")),
     # a T fold's last row shows its own left half, which a model of arbitrary values does not hold
-    "fold F, holes": Points(north="F", holes=True, workers=3, halo=4),
+    "fold F, holes": Points(north="F", holes=True, workers=3, halo=4, transport="windows"),
     "fold F, segments": Points(north="F", kind="segments", shuffle=False, lag=1, halo=9),
-    "float32, one level": Points(wire="float32", nz=1, boundary=("periodic", "periodic")),
+    "float32, one level": Points(
+        wire="float32", nz=1, boundary=("periodic", "periodic"), lag=1, transport="windows"
+    ),
     "more workers than cells": Points(ranks=4, workers=5, nx=2, ny=2, holes=True),
 }
 
@@ -117,3 +122,10 @@ def test_a_model_of_boxes_drops_land(tmp_path: Path, workers: int) -> None:
     boxes = [(1, 3, 1, 2), (5, 7, 1, 2), (3, 5, 4, 5), (1, 0, 1, 0)]
     case = Case(boxes=boxes, holes=True, workers=workers, lag=1)
     assert "exchange_model: every value as expected" in run_exchange(tmp_path, case).stdout
+
+
+def test_workers_whose_cells_were_all_dropped(tmp_path: Path) -> None:
+    """Three of four have no step, the first among them; they take part in the restart."""
+    case = Case(boxes=[(5, 6, 5, 5)], holes=True, workers=4, halo=0, lag=1, nx=8, ny=6)
+    assert "exchange_model: every value as expected" in run_exchange(tmp_path, case).stdout
+    assert (tmp_path / "restart.worker.nc").exists()
