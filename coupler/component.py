@@ -37,8 +37,9 @@ class Component:
     """One worker component of a coupled job.
 
     Inside the `with` block: `static` maps names to padded arrays (level, y, x) that the model sent
-    once; `steps()` yields a Step for every date at which an exchange is due. An exception in the
-    block reaches every rank of the job as text and ends it with a non-zero exit code.
+    once; `steps()` yields a Step for every date at which an exchange is due; `owned` is a mask of
+    the cells that the model has; `leads` is true on the first rank that has steps. An exception in
+    the block reaches every rank of the job as text and ends it with a non-zero exit code.
     """
 
     def __init__(

@@ -139,7 +139,7 @@ def overlaps(spans: Cells, owners: Owners) -> tuple[Cells, Cells, Cells, Cells]:
 
 
 def owned_rows(rectangles: Sequence[Rectangle], nx: int, owners: Owners) -> tuple[Cells, Cells]:
-    """(ranks, rows): the owned parts of each row of `rectangles`, sorted by rank, then by target.
+    """(ranks, rows): the owned parts of each row of `rectangles`, row by row, sorted by rank.
 
     `rows` (n, 9) has the columns of a Patch; a rank's array is one row of cells.
     """
@@ -159,5 +159,5 @@ def owned_rows(rectangles: Sequence[Rectangle], nx: int, owners: Owners) -> tupl
         ranks.append(owners.rank[run])
         rows.append(found)
     rank, table = np.concatenate(ranks), np.concatenate(rows)
-    order = np.lexsort((table[:, 3], table[:, 2], rank))
+    order = np.argsort(rank, kind="stable")
     return rank[order], table[order]
