@@ -5,7 +5,7 @@ module hcl_protocol
   implicit none (type, external)
   private
 
-  character(*), parameter, public :: protocol_magic = 'HALOCL02'
+  character(*), parameter, public :: protocol_magic = 'HALOCL03'
   integer, parameter, public :: name_length = 64
   integer, parameter, public :: kind_length = 8
   integer, parameter, public :: digest_length = 64
@@ -21,6 +21,7 @@ module hcl_protocol
   integer, parameter, public :: tag_control = 6   !< model leader -> every worker rank
   integer, parameter, public :: tag_reply = 7     !< worker leader -> model leader
   integer, parameter, public :: tag_failure = 8   !< anyone -> anyone: text
+  integer, parameter, public :: tag_lists = 9     !< model rank -> worker rank: index lists
   integer, parameter, public :: tag_data = 1000   !< plus the exchange's number
 
   integer, parameter, public :: control_restart = 1
