@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cli.toy import write_toy
-from coupler.cli import main
-from coupler.plan import PlannedExchange, build_plan, with_ranks
+from coupler.command.cli import main
+from coupler.command.plan import PlannedExchange, build_plan, with_ranks
 from coupler.spec import ComponentSpec, CouplingSpec, ExchangeSpec
 from coupling_cases import fields, grids, halos
 

@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 from numpy.typing import NDArray
 
+from coupler.command.pieces import Piece, pieces
 from coupler.decomposition import Box, Decomposition
-from coupler.pieces import Piece, pieces
 from coupler.router import route_to_worker
 from coupler.spec import ExchangeSpec, GridSpec
 
