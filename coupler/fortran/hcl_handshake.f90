@@ -209,7 +209,8 @@ contains
     sender = status%MPI_SOURCE
   end subroutine receive_words
 
-  !> Time limit [ms], windows in use (0 or 1), then of each exchange: number, direction, period, lag, wire, fields.
+  !> Time limit [ms], windows in use (0 or 1), then of each exchange: number, direction, period,
+  !> lag, wire, fields.
   subroutine read_config(config)
     integer(int64), intent(in) :: config(:)
     type(exchange_type) :: new

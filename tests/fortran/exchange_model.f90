@@ -1,7 +1,7 @@
 ! SPDX-License-Identifier: MIT
 !> A model with boxes from a file whose every value is known: each rank puts numbers made of
 !> (date, field, i, j, k), and checks that it gets twice what was put `lag` periods earlier, plus 1.
-!> Usage: exchange_model NX NY NZ HALO START STEPS DT PERIOD LAG KIND PIVOT HOLES; PIVOT T or F for a
+!> Usage: exchange_model NX NY NZ HALO START STEPS DT PERIOD LAG KIND [PIVOT HOLES]; PIVOT T or F for a
 !> north fold, else none; HOLES 1: nobody owns the cells between the boxes. boxes.txt has a line for
 !> each rank, restart.txt, if there, the name of the restart to start from.
 program exchange_model
@@ -86,6 +86,8 @@ contains
     integer, intent(in) :: place
     character(32) :: value
 
+    argument = 0
+    if (place > command_argument_count()) return
     call get_command_argument(place, value)
     read (value, *) argument
   end function argument
