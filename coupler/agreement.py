@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from coupler.decomposition import ownership_error
+from coupler.decomposition import Decomposition, ownership_error
 from coupler.protocol import IN, OUT, STATIC, Declaration
 from coupler.spec import CouplingSpec, ExchangeSpec, FieldSpec, GridSpec
 from coupler.spec_yaml import hint
@@ -49,7 +49,10 @@ def _grid(grid: GridSpec, exchange: ExchangeSpec, declaration: Declaration) -> I
             "the spec names?"
         )
         return
-    error = ownership_error(decomposition)
+    if isinstance(decomposition, Decomposition):
+        error = ownership_error(decomposition)
+    else:
+        error = decomposition.error
     if error:
         yield f"{exchange.place}: grid '{grid.name}': {error}"
     sides = (("x", grid.boundary_x), ("y", grid.boundary_y))

@@ -7,6 +7,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -22,6 +23,7 @@ from coupler.monitor import Profile
 from coupler.partial import receive_partial, send_partial
 from coupler.protocol import CONTROL_END, IN, PARTIAL, STATIC, TAG_REPLY, Control
 from coupler.restart import read_partial, read_restart, write_restart
+from coupler.router import owned_cells
 from coupler.spec import CouplingSpec
 from coupler.spec_load import load_spec
 from coupler.statistics import Statistics
@@ -37,8 +39,9 @@ class Component:
     """One worker component of a coupled job.
 
     Inside the `with` block: `static` maps names to padded arrays (level, y, x) that the model sent
-    once; `steps()` yields a Step for every date at which an exchange is due. An exception in the
-    block reaches every rank of the job as text and ends it with a non-zero exit code.
+    once; `steps()` yields a Step for every date at which an exchange is due; `owned` is a mask of
+    the cells that the model has; `leads` is true on the first rank that has steps. An exception in
+    the block reaches every rank of the job as text and ends it with a non-zero exit code.
     """
 
     def __init__(
@@ -83,6 +86,14 @@ class Component:
         """This rank's cells of the global grid, without halo."""
         return self._inboxes[0].channel.box
 
+    @cached_property
+    def owned(self) -> NDArray[np.bool_]:
+        """(y, x) of the padded box of the first exchange: cells that a model rank owns, or images
+        of such cells beyond a periodic boundary or a fold. Elsewhere there is land that the model
+        dropped, or a closed boundary."""
+        channel = self._inboxes[0].channel
+        return owned_cells(channel.exchange.grid, channel.model, channel.box, channel.halo)
+
     @property
     def outputs(self) -> dict[str, tuple[int, ...]]:
         """Names of the answers, and the shape (level, y, x) of this rank's cells of each."""
@@ -114,6 +125,10 @@ class Component:
                 self.static |= inbox.take(self._declaration.start_date, post_again=False)
             else:
                 self._inboxes.append(inbox)
+        self._idle = not any(inbox.channel.messages for inbox in self._inboxes)
+        size = int(self.world.local.size)
+        first = self.world.local.allreduce(size if self._idle else self.rank, MPI.MIN)
+        self.leads = self.rank == first % size  # of the ranks that have steps, the first
         self._send_owed_answers()
 
     def _return_partial(self) -> None:
@@ -148,7 +163,7 @@ class Component:
 
     def steps(self) -> Iterator[Step]:
         """A Step for each date at which an exchange is due, until the model ends the coupling."""
-        if self.box.cells == 0:
+        if self._idle:
             self._wait_for_end()
             return
         while (step := self.receive()) is not None:
@@ -242,6 +257,7 @@ class Component:
         for inbox in self._due(self._inboxes, step.date):
             inbox.release()
         for out in self._due(self._outboxes, step.date):
+            out.clear_nobodys_cells()
             answers = {field.name: step.out[field.name] for field in out.channel.fields}
             self._statistics.take(step.date, out.channel, answers)
             if out.channel.exchange.check_finite:
@@ -252,7 +268,8 @@ class Component:
         self._step = None
 
     def _wait_for_end(self) -> None:
-        """A rank without a cell takes part in restarts and in the end, and in nothing else."""
+        """A rank to which nobody sends, for want of cells or because the model dropped them all,
+        takes part in restarts and in the end, and in nothing else."""
         while True:
             while self._control is None:
                 self.world.wait(self._poll, "the model to end", limited=False)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+HOLES_HINT = "if the model drops land, declare the grid with holes=.true."
+
 
 @dataclass(frozen=True, slots=True)
 class Box:
@@ -45,6 +47,7 @@ class Decomposition:
     nx: int
     ny: int
     edges: NDArray[np.int64]
+    holes: bool = False  # cells that nobody owns are meant: land that the model drops
 
     @property
     def ranks(self) -> int:
@@ -97,7 +100,7 @@ def decompose(
 
 
 def ownership_error(decomposition: Decomposition) -> str | None:
-    """None if every cell has exactly one owner, else what is wrong.
+    """None if every cell has one owner, or none where holes are meant; else what is wrong.
 
     Counted on the grid of all box edges, so the cost depends on the boxes and not on the cells.
     """
@@ -117,12 +120,13 @@ def ownership_error(decomposition: Decomposition) -> str | None:
     rows = zip(*(np.searchsorted(ys, e) for e in (y0, y1)), strict=True)
     for (left, right), (low, high) in zip(columns, rows, strict=True):
         owners[low:high, left:right] += 1
-    wrong = np.argwhere(owners != 1)
+    wrong = np.argwhere(owners > 1 if decomposition.holes else owners != 1)
     if not len(wrong):
         return None
     row, column = wrong[0]
     count = int(owners[row, column])
+    fix = HOLES_HINT if count == 0 else "do the boxes leave out the model's halo?"
     return (
         f"{decomposition.name}: cell x {xs[column] + 1}, y {ys[row] + 1} is owned by {count} "
-        "ranks, expected 1; do the boxes leave out the model's halo?"
+        f"ranks, expected 1; {fix}"
     )

@@ -22,7 +22,7 @@ def load_for(spec: CouplingSpec, name: str) -> Predictor:
 
 def serve(component: Component, predictor: Predictor) -> None:
     """Answer every exchange with the predictor's answer."""
-    leads = component.rank == 0
+    leads = component.leads
     reporter = Reporter(component.name, partner_of(component.spec, component.name))
     for step in component.steps():
         if component.outputs and not step.due:

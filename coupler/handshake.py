@@ -11,6 +11,8 @@ from mpi4py import MPI
 
 from coupler.agreement import disagreements
 from coupler.decomposition import Box, Decomposition, decompose
+from coupler.directory import Directory, ask_owners, receive_lists, with_list_errors
+from coupler.points import Owners, merged
 from coupler.protocol import (
     IN,
     NUMBER_PARTIAL,
@@ -29,7 +31,7 @@ from coupler.protocol import (
     encode_treatment,
     encode_window,
 )
-from coupler.router import Message, route_from_worker, route_to_worker
+from coupler.router import Message, cells_needed, route_from_worker, route_to_worker
 from coupler.spec import CouplingSpec, ExchangeSpec, FieldSpec
 from coupler.spec_yaml import hint
 from coupler.window import LINE, Places, Segment, Shape, end_of, lay_out
@@ -46,6 +48,7 @@ class Channel:
     lag: int  # of the stream's answers: both sides hold lag + 2 messages
     fields: tuple[FieldSpec, ...]
     box: Box  # this rank's, without halo
+    model: Decomposition | Owners  # who owns the cells that this rank's routes ask for
     messages: tuple[Message, ...]
     windowed: frozenset[int] = frozenset()  # partners that share this rank's memory
     places: Places | None = None  # of the arrays and counters that they share
@@ -86,10 +89,13 @@ def shake_hands(world: World, spec: CouplingSpec) -> Agreement:
         for name in (exchange.source, exchange.target):
             require_members(world, name, "worker" if spec.component(name).is_worker else "model")
     declaration = _receive_declaration(world, model_name, model)
+    directories = receive_lists(world, declaration)
+    declaration = with_list_errors(world, declaration, directories)
     found = disagreements(spec, world.name, declaration)
     if found:
         raise CouplingError("\n  ".join(["the model and the spec disagree:", *found]))
-    channels = tuple(_share(world, _plan(world, spec, declaration), model))
+    owners = _owners(world, spec, declaration, directories)
+    channels = tuple(_share(world, _plan(world, spec, owners), model))
     _send_config(world, spec, declaration, channels, model)
     _send_plans(world, channels, model)
     world.time_limit = spec.time_limit
@@ -127,30 +133,65 @@ def _receive_declaration(world: World, name: str, model: Members) -> Declaration
     return Declaration.decode(name, words, names)
 
 
-def _plan(world: World, spec: CouplingSpec, declaration: Declaration) -> list[Channel]:
+def _owners(
+    world: World,
+    spec: CouplingSpec,
+    declaration: Declaration,
+    directories: dict[str, Directory],
+) -> dict[str, Decomposition | Owners]:
+    """By grid: every rank's box, or from the directory what this rank's exchanges ask for."""
+    found: dict[str, Decomposition | Owners] = {}
+    mine = _exchanges(spec, world.name)
+    for grid in dict.fromkeys(exchange.grid for exchange in mine):
+        boxes = declaration.grids[grid.name]
+        if isinstance(boxes, Decomposition):
+            found[grid.name] = boxes
+            continue
+        needed = []
+        for exchange in mine:
+            if exchange.grid == grid:
+                box = worker_decomposition(spec, exchange, int(world.local.size)).box(world.rank)
+                fields = (*exchange.fields, *exchange.static)
+                needed.append(cells_needed(fields, grid, box, exchange.halo))
+        found[grid.name] = ask_owners(world, directories[grid.name], merged(needed))
+    return found
+
+
+def _exchanges(spec: CouplingSpec, worker: str) -> tuple[ExchangeSpec, ...]:
+    return (*spec.incoming(worker), *spec.outgoing(worker))
+
+
+def _plan(
+    world: World, spec: CouplingSpec, owners: dict[str, Decomposition | Owners]
+) -> list[Channel]:
     channels = []
-    mine = (*spec.incoming(world.name), *spec.outgoing(world.name))
+    mine = _exchanges(spec, world.name)
     deepest = max((exchange.lag for exchange in mine), default=0)
     for exchange in mine:
         box = worker_decomposition(spec, exchange, int(world.local.size)).box(world.rank)
-        model, number = declaration.grids[exchange.grid.name], NUMBERS * spec.index(exchange)
+        model, number = owners[exchange.grid.name], NUMBERS * spec.index(exchange)
         if exchange.source == world.name:
             messages = route_from_worker(exchange.fields, exchange.grid, model, box)
             fields = exchange.fields
-            channels.append(Channel(exchange, number, IN, exchange.lag, fields, box, messages))
+            channels.append(
+                Channel(exchange, number, IN, exchange.lag, fields, box, model, messages)
+            )
             continue
         for fields, direction in ((exchange.fields, OUT), (exchange.static, STATIC)):
             if fields:
                 messages = route_to_worker(fields, exchange.grid, model, box, exchange.halo)
                 offset = NUMBER_STATIC if direction == STATIC else 0
+                ends = (box, model, messages)
                 channels.append(
-                    Channel(exchange, number + offset, direction, deepest, fields, box, messages)
+                    Channel(exchange, number + offset, direction, deepest, fields, *ends)
                 )
         if exchange.reduced:
             # each cell once, with its owner, as an answer: a halo has no business in a restart
             messages = route_from_worker(exchange.reduced, exchange.grid, model, box)
             number += NUMBER_PARTIAL
-            channels.append(Channel(exchange, number, PARTIAL, 0, exchange.reduced, box, messages))
+            channels.append(
+                Channel(exchange, number, PARTIAL, 0, exchange.reduced, box, model, messages)
+            )
     return channels
 
 
@@ -215,14 +256,18 @@ def _partners(channels: tuple[Channel, ...]) -> list[int]:
 
 def _send_plans(world: World, channels: tuple[Channel, ...], model: Members) -> None:
     for partner in _partners(channels):
-        words: list[int] = []
-        for c in channels:
-            for message in c.messages:
-                if message.partner == partner:
-                    shared = _encode_shared(world, c, partner)
-                    to_worker = c.direction in (OUT, STATIC)
-                    words += encode_plan(c.number, message, to_worker, shared)
-        world.comm.Send(np.array(words, np.int64), model.ranks[partner], TAG_PLAN)
+        words = [
+            encode_plan(
+                c.number,
+                message,
+                c.direction in (OUT, STATIC),
+                _encode_shared(world, c, partner),
+            )
+            for c in channels
+            for message in c.messages
+            if message.partner == partner
+        ]
+        world.comm.Send(np.concatenate(words), model.ranks[partner], TAG_PLAN)
 
 
 def _encode_shared(world: World, c: Channel, partner: int) -> list[int]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coupler.decomposition import Decomposition
-from coupler.router import Message
+from coupler.points import IndexLists
+from coupler.router import Message, Patch, Rows
 from coupler.spec import FieldSpec
 
 MAGIC = "HALOCL03"
@@ -28,7 +29,8 @@ TAG_PLAN = 5  # worker rank -> model rank
 TAG_CONTROL = 6  # model leader -> every worker rank
 TAG_REPLY = 7  # worker leader -> model leader
 TAG_FAILURE = 8  # anyone -> anyone: text
-TAG_STATISTICS = 9  # worker rank -> worker leader
+TAG_LISTS = 9  # model rank -> worker rank: index lists
+TAG_STATISTICS = 10  # worker rank -> worker leader
 TAG_DATA = 1000  # plus the exchange's number
 
 CONTROL_RESTART = 1
@@ -80,14 +82,18 @@ class DeclaredField:
 
 @dataclass(frozen=True)
 class Declaration:
-    """What a model component declared: its grids with every rank's box, its fields, its start."""
+    """What a model component declared: its grids with every rank's box, its fields, its start.
+
+    `lists`: how many ranks send their index lists to each rank of this worker.
+    """
 
     component: str
     start_date: int  # [s]
     restart_file: str  # "" for none
-    grids: dict[str, Decomposition]
+    grids: dict[str, Decomposition | IndexLists]  # in the order of declaration
     periodic: dict[str, tuple[int, int]]  # x, y: 1 yes, 0 no, -1 not said
     fields: dict[str, DeclaredField]
+    lists: Words
 
     @classmethod
     def decode(cls, component: str, words: Words, names: bytes) -> Declaration:
@@ -96,22 +102,28 @@ class Declaration:
             names[NAME_LENGTH * i : NAME_LENGTH * (i + 1)].decode("latin-1").strip()
             for i in range(n_grids + n_fields)
         ]
-        sizes = words[4 : 4 + 4 * n_grids].reshape(n_grids, 4)
-        at = 4 + 4 * n_grids
+        sizes = words[4 : 4 + 6 * n_grids].reshape(n_grids, 6)
+        at = 4 + 6 * n_grids
         declared = words[at : at + 3 * n_fields].reshape(n_fields, 3)
-        boxes = words[at + 3 * n_fields :].reshape(ranks, n_grids, 4)
-        grids, periodic = {}, {}
-        for g, (nx, ny, periodic_x, periodic_y) in enumerate(sizes.tolist()):
+        at += 3 * n_fields
+        boxes = words[at : at + 4 * ranks * n_grids].reshape(ranks, n_grids, 4)
+        lists = words[at + 4 * ranks * n_grids :]
+        grids: dict[str, Decomposition | IndexLists] = {}
+        periodic = {}
+        for g, (nx, ny, periodic_x, periodic_y, points, holes) in enumerate(sizes.tolist()):
             edges = boxes[:, g, :].T.copy()
             edges[[0, 2]] -= 1  # first..last from 1 -> half-open from 0
-            grids[labels[g]] = Decomposition(component, nx, ny, edges)
+            if points:
+                grids[labels[g]] = IndexLists(component, nx, ny, bool(holes))
+            else:
+                grids[labels[g]] = Decomposition(component, nx, ny, edges, bool(holes))
             periodic[labels[g]] = (periodic_x, periodic_y)
         fields = {
             labels[n_grids + f]: DeclaredField(labels[grid - 1], direction, levels, f + 1)
             for f, (grid, direction, levels) in enumerate(declared.tolist())
         }
         restart_file = os.fsdecode(names[NAME_LENGTH * (n_grids + n_fields) :].strip())
-        return cls(component, date, restart_file, grids, periodic, fields)
+        return cls(component, date, restart_file, grids, periodic, fields, lists)
 
 
 def encode_treatment(field: FieldSpec) -> list[int]:
@@ -124,22 +136,30 @@ def encode_treatment(field: FieldSpec) -> list[int]:
 
 def encode_plan(
     number: int, message: Message, to_worker: bool, window: Sequence[int] = ()
-) -> list[int]:
+) -> Words:
     """One exchange with one model rank, as the client reads it.
 
     `window` is empty for messages, else what `encode_window` makes. Of each patch: nx, ny, the
     model's side (x, y, step x, step y), sign, and the first cell in the worker's array (x, y).
     """
-    words = [number, 1 if window else 0, *window]
+    words = [np.array([number, 1 if window else 0, *window], np.int64)]
     for route in message.routes:
-        words.append(len(route.patches))
-        for p in route.patches:
-            source, target = (p.source_x, p.source_y), (p.target_x, p.target_y)
-            if to_worker:
-                words += [p.nx, p.ny, *source, p.step_x, p.step_y, p.sign, *target]
-            else:
-                words += [p.nx, p.ny, *target, 1, 1, 1, *source]
-    return words
+        table = _table(route.patches)
+        ny, nx, target_y, target_x, source_y, source_x, step_y, step_x, sign = table.T
+        source, target, one = (source_x, source_y), (target_x, target_y), np.ones_like(nx)
+        if to_worker:
+            columns = (nx, ny, *source, step_x, step_y, sign, *target)
+        else:
+            columns = (nx, ny, *target, one, one, one, *source)
+        words += [np.array([len(table)], np.int64), np.stack(columns, axis=1).ravel()]
+    return np.concatenate(words)
+
+
+def _table(patches: Sequence[Patch]) -> Words:
+    """(n, 9): the columns are those of a Patch."""
+    if isinstance(patches, Rows):
+        return patches.table
+    return np.array([astuple(patch) for patch in patches], np.int64).reshape(len(patches), 9)
 
 
 def encode_window(

@@ -7,15 +7,20 @@ of every cell that it answers for. Its partners are told their lists and hold no
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from coupler.boundary import Run, overlap, rectangles
+from coupler.boundary import Rectangle, Run, overlap, rectangles
 from coupler.decomposition import Box, Decomposition
+from coupler.points import Cells, Owners, merged, owned_rows, row_spans
 from coupler.spec import FieldSpec, GridSpec
+
+CELLS = FieldSpec("cells", "T", "scalar", "zero", 1, "")  # which cells there are, as a field
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +47,69 @@ class Patch:
         return self.ny * self.nx
 
 
+class Rows(Sequence[Patch]):
+    """Patches of one row each, as an array: an index list may need one for every cell."""
+
+    def __init__(self, table: Cells) -> None:
+        """`table` (n, 9): the columns are those of a Patch; ny is 1."""
+        self.table = table
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @overload
+    def __getitem__(self, index: int) -> Patch: ...
+    @overload
+    def __getitem__(self, index: slice) -> Rows: ...
+    def __getitem__(self, index: int | slice) -> Patch | Rows:
+        if isinstance(index, slice):
+            return Rows(self.table[index])
+        return Patch(*self.table[index].tolist())
+
+    @cached_property
+    def width(self) -> Cells:
+        """Of the row that each cell belongs to; cells in the order in which they travel."""
+        return np.repeat(self.table[:, 1], self.table[:, 1])
+
+    @cached_property
+    def before(self) -> Cells:
+        """Cells before the row that each cell belongs to."""
+        return np.repeat(np.cumsum(self.table[:, 1]) - self.table[:, 1], self.table[:, 1])
+
+    @cached_property
+    def column(self) -> Cells:
+        """Place of each cell in its row."""
+        return np.arange(len(self.before)) - self.before
+
+    @cached_property
+    def targets(self) -> tuple[Cells, Cells]:
+        """y and x of each cell in the target's array."""
+        y, x = (np.repeat(self.table[:, c], self.table[:, 1]) for c in (2, 3))
+        return y, x + self.column
+
+    @cached_property
+    def sources(self) -> tuple[Cells, Cells]:
+        """y and x of each cell in the source's array, of rows in steps of 1."""
+        y, x = (np.repeat(self.table[:, c], self.table[:, 1]) for c in (4, 5))
+        return y, x + self.column
+
+
 @dataclass(frozen=True, slots=True)
 class FieldRoute:
     """The patches of one field in one message; values travel patch by patch, level by level."""
 
     field: FieldSpec
-    patches: tuple[Patch, ...]
+    patches: Sequence[Patch]
+
+    @property
+    def cells(self) -> int:
+        if isinstance(self.patches, Rows):
+            return int(self.patches.table[:, 1].sum())
+        return sum(patch.cells for patch in self.patches)
 
     @property
     def values(self) -> int:
-        return self.field.levels * sum(patch.cells for patch in self.patches)
+        return self.field.levels * self.cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +136,7 @@ def _field_patches(
     field: FieldSpec, grid: GridSpec, owners: Decomposition, box: Box, halo: int
 ) -> Iterator[tuple[int, Patch]]:
     """(owner rank, patch) for every rectangle of the padded `box` that has an owner."""
-    padded = box.padded(halo)
-    for rectangle in rectangles(field, grid, padded.y0, padded.y1, padded.x0, padded.x1):
+    for rectangle in _padded_rectangles(field, grid, box, halo):
         for rank in _owners(owners, rectangle.x, rectangle.y):
             owner = owners.box(int(rank))
             x = overlap(rectangle.x, owner.x0, owner.x1)
@@ -108,20 +165,68 @@ def _messages(
     )
 
 
+def _padded_rectangles(field: FieldSpec, grid: GridSpec, box: Box, halo: int) -> list[Rectangle]:
+    padded = box.padded(halo)
+    return rectangles(field, grid, padded.y0, padded.y1, padded.x0, padded.x1)
+
+
+def _own_cells(box: Box) -> Rectangle:
+    """The cells of `box` itself; halo and boundaries play no part."""
+    return Rectangle(Run(0, box.ny, box.y0, 1), Run(0, box.nx, box.x0, 1))
+
+
+def cells_needed(fields: Sequence[FieldSpec], grid: GridSpec, box: Box, halo: int) -> Cells:
+    """(2, n) first cell and end: the numbers of all cells whose owners routes of `box` ask for."""
+    if box.cells == 0:
+        return merged(())
+    found = {r for field in (*fields, CELLS) for r in _padded_rectangles(field, grid, box, halo)}
+    return merged([row_spans(r, grid.nx) for r in (*found, _own_cells(box))])
+
+
+def _messages_of_rows(
+    fields: tuple[FieldSpec, ...], found: list[tuple[Cells, Cells]]
+) -> tuple[Message, ...]:
+    """`found`: of each field the ranks, in order, and the rows of their patches."""
+    partners = np.unique(np.concatenate([ranks for ranks, _ in found]))
+    edges = [np.searchsorted(ranks, (partners, partners + 1)).T for ranks, _ in found]
+    parts: dict[tuple[int, int], Rows] = {}  # fields that share their patches share them in memory
+
+    def rows(index: int, partner: int) -> Rows:
+        table = found[index][1]
+        key = id(table), partner
+        if key not in parts:
+            parts[key] = Rows(table[slice(*edges[index][partner])])
+        return parts[key]
+
+    return tuple(
+        Message(int(rank), tuple(FieldRoute(f, rows(i, p)) for i, f in enumerate(fields)))
+        for p, rank in enumerate(partners)
+    )
+
+
 def route_to_worker(
-    fields: tuple[FieldSpec, ...], grid: GridSpec, model: Decomposition, box: Box, halo: int
+    fields: tuple[FieldSpec, ...],
+    grid: GridSpec,
+    model: Decomposition | Owners,
+    box: Box,
+    halo: int,
 ) -> tuple[Message, ...]:
     """What each model rank sends to the worker that owns `box`; sorted by model rank.
 
-    One step fills the halo: every padded cell comes straight from the rank that owns it.
+    One step fills the halo: every padded cell comes straight from the rank that owns it. `model`:
+    every rank's box, or the owners of (at least) the cells needed here.
     """
     if box.cells == 0:
         return ()
+    if isinstance(model, Owners):
+        needs = [tuple(_padded_rectangles(field, grid, box, halo)) for field in fields]
+        found = {need: owned_rows(need, grid.nx, model) for need in dict.fromkeys(needs)}
+        return _messages_of_rows(fields, [found[need] for need in needs])
     return _messages(fields, [list(_field_patches(f, grid, model, box, halo)) for f in fields])
 
 
 def route_from_worker(
-    fields: tuple[FieldSpec, ...], grid: GridSpec, model: Decomposition, box: Box
+    fields: tuple[FieldSpec, ...], grid: GridSpec, model: Decomposition | Owners, box: Box
 ) -> tuple[Message, ...]:
     """What the worker that owns `box` answers to each model rank: targets are the model's cells.
 
@@ -129,6 +234,10 @@ def route_from_worker(
     """
     if box.cells == 0:
         return ()
+    if isinstance(model, Owners):
+        ranks, rows = owned_rows((_own_cells(box),), grid.nx, model)
+        rows[:, [2, 3, 4, 5]] = rows[:, [4, 5, 2, 3]]  # what the worker takes, it answers
+        return _messages_of_rows(fields, [(ranks, rows)] * len(fields))
     found = list(_answers(model, box))
     return _messages(fields, [found for _ in fields])
 
@@ -174,6 +283,30 @@ def unowned_cells(
     padded = box.padded(halo)
     empty = np.ones((padded.ny, padded.nx), dtype=np.bool_)
     for message in messages:
-        for p in message.routes[index].patches:
+        patches = message.routes[index].patches
+        if isinstance(patches, Rows):
+            empty[patches.targets] = False
+            continue
+        for p in patches:
             empty[p.target_y : p.target_y + p.ny, p.target_x : p.target_x + p.nx] = False
+    return empty
+
+
+def owned_cells(
+    grid: GridSpec, model: Decomposition | Owners, box: Box, halo: int
+) -> NDArray[np.bool_]:
+    """(y, x) of the padded box: cells that have an owner, also as images beyond a boundary."""
+    return ~unowned_cells(route_to_worker((CELLS,), grid, model, box, halo), 0, box, halo)
+
+
+def unanswered_cells(messages: tuple[Message, ...], box: Box) -> NDArray[np.bool_]:
+    """(y, x) of `box`: cells of which no answer goes anywhere; every field's are the same."""
+    empty = np.ones((box.ny, box.nx), dtype=np.bool_)
+    for message in messages:
+        patches = message.routes[0].patches
+        if isinstance(patches, Rows):
+            empty[patches.sources] = False
+            continue
+        for p in patches:
+            empty[p.source_y : p.source_y + p.ny, p.source_x : p.source_x + p.nx] = False
     return empty

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from coupler.handshake import Channel
 from coupler.protocol import HEADER_WORDS, TAG_DATA, Words
-from coupler.router import Message, unowned_cells
+from coupler.router import FieldRoute, Message, Rows, unanswered_cells, unowned_cells
 from coupler.window import Segment
 from coupler.world import CouplingError, World
 
 Array = NDArray[np.floating]
 Arrays = Mapping[str, Array]
+
+ROW = 256  # values; shorter rows move faster by indexing cell by cell than row by row
 
 
 def message_buffer(count: int, wire: np.dtype[np.floating]) -> tuple[Words, Array]:
@@ -25,11 +27,24 @@ def message_buffer(count: int, wire: np.dtype[np.floating]) -> tuple[Words, Arra
     return words, words[HEADER_WORDS:].view(wire)[:count]
 
 
+def _by_cell(route: FieldRoute) -> Rows | None:
+    """The rows of `route`, if they are many and short."""
+    rows = route.patches
+    return rows if isinstance(rows, Rows) and route.values < ROW * len(rows) else None
+
+
 def unpack(message: Message, values: Array, arrays: Arrays) -> None:
     """Values of a message -> cells of padded arrays (level, y, x)."""
     at = 0
     for route in message.routes:
         array = arrays[route.field.name]
+        if (cells := _by_cell(route)) is not None:
+            first = at + route.field.levels * cells.before + cells.column
+            y, x = cells.targets
+            for level in range(route.field.levels):
+                array[level, y, x] = values[first + level * cells.width]
+            at += route.values
+            continue
         for p in route.patches:
             part = values[at : at + route.field.levels * p.cells]
             rows = slice(p.target_y, p.target_y + p.ny)
@@ -42,6 +57,13 @@ def pack(message: Message, arrays: Arrays, values: Array) -> None:
     at = 0
     for route in message.routes:
         array = arrays[route.field.name]
+        if (cells := _by_cell(route)) is not None:
+            first = at + route.field.levels * cells.before + cells.column
+            y, x = cells.sources
+            for level in range(route.field.levels):
+                values[first + level * cells.width] = array[level, y, x]
+            at += route.values
+            continue
         for p in route.patches:
             part = values[at : at + route.field.levels * p.cells]
             rows = slice(p.source_y, p.source_y + p.ny)
@@ -138,6 +160,7 @@ class Outbox:
         self.ranks = [ranks[message.partner] for message in channel.messages]
         self.arrays = slot_arrays(channel, segment, private=channel.slots)
         self.buffers = [message_buffers(channel) for _ in range(channel.slots)]
+        self.nobodys_cells = unanswered_cells(channel.messages, channel.box)
         self.requests: list[list[MPI.Request]] = [[] for _ in range(channel.slots)]
         self.sequence = 0
 
@@ -151,6 +174,12 @@ class Outbox:
             oldest = self.sequence - self.channel.slots + 1
             self.world.wait(lambda: bool((taken >= oldest).all()), what)
         return self.arrays[slot]
+
+    def clear_nobodys_cells(self) -> None:
+        """Zero where nobody takes the answer: there its inputs were zero, and it may be 0 / 0."""
+        if self.nobodys_cells.any():
+            for array in self.arrays[self.sequence % self.channel.slots].values():
+                array[:, self.nobodys_cells] = 0
 
     def send(self, date: int) -> None:
         """The answer in `next_arrays`, computed from the inputs of `date`."""

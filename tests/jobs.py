@@ -11,7 +11,7 @@ from typing import Any
 
 import f90nml
 
-from coupler.launch import mpi_environment
+from coupler.command.launch import mpi_environment
 
 OCEAN = "ocean_model"
 REPOSITORY = Path(__file__).parents[1]

@@ -11,7 +11,8 @@ module hcl_exchange
   use hcl_window, only: sync_window, write_counter
   implicit none (type, external)
   private
-  public :: begin_put, end_put, begin_get, end_get, post_receives, check_call, slot_of, declared_extent
+  public :: begin_put, end_put, begin_get, end_get, post_receives, check_call, on_points, slot_of
+  public :: declared_extent
 
 contains
 
@@ -35,10 +36,27 @@ contains
     end if
     if (allocated(error)) return
     expected = declared_extent(coupler%fields(field))
-    if (any(extent /= expected)) call raise(who()//': '//call_name//': field '// &
-      trim(coupler%fields(field)%name)//': got '//shape_text(extent)//' values, expected '// &
-      shape_text(expected)//'; does the array include the model''s halo?', error)
+    if (all(extent == expected)) return
+    if (on_points(field)) then
+      call raise(who()//': '//call_name//': field '//name_of(field)//': got '// &
+        text(extent(1)*extent(2))//' points x '//text(extent(3))//' levels, expected '// &
+        text(expected(1))//' points x '//text(expected(3))//' levels, those of the index list', error)
+    else
+      call raise(who()//': '//call_name//': field '//name_of(field)//': got '// &
+        shape_text(extent)//' values, expected '//shape_text(expected)// &
+        '; does the array include the model''s halo?', error)
+    end if
   end subroutine check_call
+
+  !> Is `field`, if it is one, on a grid of points? Its array is then (point) or (point, level).
+  pure logical function on_points(field)
+    integer, intent(in) :: field
+
+    on_points = .false.
+    if (.not. allocated(coupler%fields)) return
+    if (field < 1 .or. field > size(coupler%fields)) return
+    on_points = coupler%grids(coupler%fields(field)%grid)%points
+  end function on_points
 
   pure function declared_extent(field) result(extent)
     type(field_type), intent(in) :: field
@@ -219,7 +237,7 @@ contains
         end do
       end associate
     end do
-    if (string /= '') string = '; not put yet at date '//text(date)//': '//string(3:)// &
+    if (string /= '') string = ' Not put yet at date '//text(date)//': '//string(3:)// &
       '; with lag 0 a worker answers when it has everything of the date'
   end function not_put
 

@@ -5,11 +5,12 @@ module hcl_handshake
   use, intrinsic :: iso_fortran_env, only: int64, real64
   use mpi_f08, only: MPI_Message, MPI_Status, MPI_ANY_SOURCE, MPI_CHARACTER, MPI_INTEGER, &
     MPI_INTEGER8, MPI_STATUS_IGNORE, MPI_SUM, MPI_Allreduce, MPI_Bcast, MPI_Gather, MPI_Get_count, &
-    MPI_Mrecv, MPI_Scatter, MPI_Send, MPI_Wtime
+    MPI_Mrecv, MPI_Reduce, MPI_Scatter, MPI_Send, MPI_Wtime
   use hcl_error, only: hcl_error_type, raise, text
   use hcl_accumulate, only: begin_accumulation
   use hcl_exchange, only: post_receives
   use hcl_partial, only: receive_partial
+  use hcl_points, only: list_type, lists_for_workers, send_lists
   use hcl_protocol, only: direction_in, direction_partial, direction_static, header_length, name_length, &
     tag_config, tag_counts, tag_declare, tag_names, tag_plan, treatment_length
   use hcl_state, only: coupler, exchange_type, field_type, grid_type, patch_type, peer_type, &
@@ -48,9 +49,9 @@ contains
         '-m mpi4py -m ml_server SPEC --component NAME"', problem)
     end if
     if (.not. allocated(problem)) then
-      call declare(first_date, file)
-      call read_plans(problem)
+      call declare(first_date, file, problem)
     end if
+    if (.not. allocated(problem)) call read_plans(problem)
     if (.not. allocated(problem)) call check_inputs(problem)
     if (allocated(problem)) then
       call raise(problem%message, error)
@@ -105,7 +106,8 @@ contains
 
     words = [integer(int64) :: size(grids), size(fields)]
     do i = 1, size(grids)
-      words = [words, int([grids(i)%nx, grids(i)%ny, grids(i)%periodic], int64)]
+      words = [words, int([grids(i)%nx, grids(i)%ny, grids(i)%periodic, &
+        merge(1, 0, [grids(i)%points, grids(i)%holes])], int64)]
     end do
     do i = 1, size(fields)
       words = [words, int([fields(i)%grid, fields(i)%direction, fields(i)%levels], int64)]
@@ -127,12 +129,16 @@ contains
     end do
   end function declared_names
 
-  !> Rank 0 tells the leader of each worker component: date, declarations, every rank's boxes.
-  subroutine declare(date, restart_file)
+  !> Rank 0 tells the leader of each worker component: date, declarations, every rank's boxes, and
+  !> how many index lists each of its ranks shall expect. Every rank then sends its lists.
+  subroutine declare(date, restart_file, error)
     integer(int64), intent(in) :: date
     character(*), intent(in) :: restart_file
+    type(hcl_error_type), allocatable, intent(out) :: error
     integer(int64), allocatable :: mine(:), boxes(:), words(:)
+    integer(int64) :: told(size(coupler%workers)), expected(size(coupler%workers))
     character(:), allocatable :: names
+    type(list_type), allocatable, asynchronous :: lists(:)
     integer :: i
 
     allocate (mine(4*size(coupler%grids)))
@@ -142,13 +148,20 @@ contains
     allocate (boxes(size(mine)*merge(coupler%ranks, 0, coupler%rank == 0)))
     call MPI_Gather(mine, size(mine), MPI_INTEGER8, boxes, size(mine), MPI_INTEGER8, 0, &
       coupler%local)
-    if (coupler%rank /= 0) return
-    words = [date, int(coupler%ranks, int64), declarations(coupler%grids, coupler%fields), boxes]
+    lists = lists_for_workers()
+    do i = 1, size(lists)
+      told(i) = min(size(lists(i)%words), 1)
+    end do
+    expected = told
+    call MPI_Reduce(told, expected, size(told), MPI_INTEGER8, MPI_SUM, 0, coupler%local)
     names = declared_names(coupler%grids, coupler%fields)//restart_file
-    do i = 1, size(coupler%leaders)
+    do i = 1, merge(size(coupler%leaders), 0, coupler%rank == 0)
+      words = [date, int(coupler%ranks, int64), declarations(coupler%grids, coupler%fields), boxes, &
+        pack(expected, coupler%worker_leader == coupler%leaders(i))]
       call MPI_Send(words, size(words), MPI_INTEGER8, coupler%leaders(i), tag_declare, coupler%world)
       call MPI_Send(names, len(names), MPI_CHARACTER, coupler%leaders(i), tag_names, coupler%world)
     end do
+    call send_lists(lists, error)
   end subroutine declare
 
   !> From each worker component: what is exchanged, and this rank's lists.

@@ -21,6 +21,7 @@ module hcl_protocol
   integer, parameter, public :: tag_control = 6   !< model leader -> every worker rank
   integer, parameter, public :: tag_reply = 7     !< worker leader -> model leader
   integer, parameter, public :: tag_failure = 8   !< anyone -> anyone: text
+  integer, parameter, public :: tag_lists = 9     !< model rank -> worker rank: index lists
   integer, parameter, public :: tag_data = 1000   !< plus the exchange's number
 
   integer, parameter, public :: control_restart = 1

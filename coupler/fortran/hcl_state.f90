@@ -10,13 +10,18 @@ module hcl_state
   public :: grid_type, field_type, patch_type, route_type, slot_type, peer_type
   public :: treatment_type, exchange_type, coupler_type, coupler, who
 
-  !> A decomposed grid of the model: this rank's box, and the halo that its arrays carry
+  !> A decomposed grid of the model: this rank's box, and the halo that its arrays carry. A grid of
+  !> points has the local box [1, points, 1, 1] instead, no halo, and `runs` of its index list:
+  !> first cell (from 0: (i-1) + (j-1)*nx), length, first place in the model's array (from 0).
   type :: grid_type
     character(name_length) :: name = ''
     integer :: nx = 0, ny = 0
     integer :: box(4) = 0         !< i_first, i_last, j_first, j_last, global, counted from 1
     integer :: halo = 0           !< cells on each side of the box in the model's arrays
     integer :: periodic(2) = -1   !< 1 yes, 0 no, -1 not said
+    logical :: points = .false.
+    logical :: holes = .false.    !< the model may leave cells without an owner
+    integer(int64), allocatable :: runs(:, :)   !< (3, run)
   end type grid_type
 
   type :: field_type
@@ -99,6 +104,7 @@ module hcl_state
     integer :: rank = 0, ranks = 0            !< in `local`
     integer, allocatable :: leaders(:)        !< first rank of each worker component, in `world`
     integer, allocatable :: workers(:)        !< every worker rank, in `world`
+    integer, allocatable :: worker_leader(:)  !< of each of `workers`: its component's first rank
     real(real64) :: time_limit = 120.0_real64 !< longest wait [s]
     integer(int64) :: time_step = 0           !< of the spec [s]
     type(grid_type), allocatable :: grids(:)

@@ -107,10 +107,10 @@ contains
     character(record_length), intent(in) :: records(:)
     type(hcl_error_type), allocatable, intent(out) :: error
     integer :: rank, first
-    integer, allocatable :: leaders(:), workers(:)
+    integer, allocatable :: leaders(:), workers(:), worker_leader(:)
 
     first = 0
-    allocate (leaders(0), workers(0))
+    allocate (leaders(0), workers(0), worker_leader(0))
     do rank = size(records), 1, -1
       if (records(rank)(:len(protocol_magic)) /= protocol_magic) then
         call raise('rank '//text(rank - 1)//' of the job speaks protocol '// &
@@ -123,6 +123,7 @@ contains
     end do
     do rank = 1, size(records)
       if (kind_of(records(rank)) /= 'worker') cycle
+      worker_leader = [worker_leader, findloc(name_of(records), name_of(records(rank)), dim=1) - 1]
       if (any(name_of(records(:rank - 1)) == name_of(records(rank)))) cycle
       leaders = [leaders, rank - 1]
     end do
@@ -132,6 +133,7 @@ contains
     call MPI_Comm_size(coupler%local, coupler%ranks)
     coupler%leaders = leaders
     coupler%workers = workers
+    coupler%worker_leader = worker_leader
   end subroutine find_components
 
   elemental function kind_of(record) result(kind_of_component)

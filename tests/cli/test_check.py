@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cli.toy import EXCHANGE_MODEL, environment, write_toy
-from coupler.cli import main
+from coupler.command.cli import main
 
 
 @pytest.fixture(autouse=True)
@@ -206,7 +206,7 @@ def test_no_spec(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_mpi_is_never_started() -> None:
     """Not even by a predictor's module that imports it: check would hang or fail on login nodes."""
-    program = "import sys, coupler.cli; sys.exit('mpi4py.MPI' in sys.modules)"
+    program = "import sys, coupler.command.cli; sys.exit('mpi4py.MPI' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], env=environment(), check=True, timeout=60)
 
 

@@ -11,8 +11,14 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from coupler.cli import main
-from coupler.picture import PictureError, energy_unit, kinetic_energy, read_run, vorticity_over_f
+from coupler.command.cli import main
+from coupler.command.picture import (
+    PictureError,
+    energy_unit,
+    kinetic_energy,
+    read_run,
+    vorticity_over_f,
+)
 
 NY, NX, NZ, D = 4, 6, 2, 1.0e4
 F = 1.0e-4  # [s-1]

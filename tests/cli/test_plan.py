@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cli.toy import write_toy
-from coupler.cli import main
-from coupler.plan import PlannedExchange, build_plan, with_ranks
+from coupler.command.cli import main
+from coupler.command.plan import PlannedExchange, build_plan, with_ranks
 from coupler.spec import ComponentSpec, CouplingSpec, ExchangeSpec
 from coupling_cases import fields, grids, halos
 
+LARGE = str(Path(__file__).parents[2] / "namelists" / "eorca36.yaml")
 HEADER = 32  # [bytes]
 
 
@@ -61,6 +63,29 @@ def test_many_ranks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     assert "model 35 -> worker 5" in text
     assert "more messages (--json has them all)" in text
+
+
+def test_a_large_grid_with_a_fold(capsys: pytest.CaptureFixture[str]) -> None:
+    """12,960 x 10,850 x 75 cells on 4 x 4 workers, halo 10.
+
+    Each padded box has 3240 + 20 columns; the rows are 10,850 and 4 times 20, less the 10 that
+    nobody owns beyond the south. Three fields have all these values, on every level.
+    """
+    assert main(["plan", LARGE, "--ranks", "ocean=400,closure=16", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    cells = 4 * (3240 + 20) * (10850 + 4 * 20 - 10)
+    static, there, back = plan["exchanges"]
+    assert sum(message["values"] for message in there["messages"]) == 3 * 75 * cells
+    assert sum(message["values"] for message in static["messages"]) == cells
+    assert sum(message["values"] for message in back["messages"]) == 2 * 75 * 12960 * 10850
+    # 5 x 5 model ranks and their neighbours; in the north-west also 5 on the fold's other side, the
+    # other 2 of its 7 being neighbours already
+    senders = Counter(message["to_rank"] for message in there["messages"])
+    assert [senders[rank] for rank in (0, 4, 12)] == [5 * 6 + 2 * 6, 7 * 7, 7 * 6 + 5]
+    (planning,) = plan["planning"]
+    assert (planning["component"], planning["ranks"]) == ("closure", 16)
+    assert 0 < planning["slowest_rank_seconds"] <= planning["seconds"]
+    assert plan["peak_memory_bytes"] > 0
 
 
 @st.composite

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from cli.toy import write_toy
 from coupled.cells import shown
-from coupler.cli import main
+from coupler.command.cli import main
+from coupler.command.pieces import pieces
 from coupler.decomposition import decompose
-from coupler.pieces import pieces
 from coupler.router import route_to_worker
 from coupler.spec import FieldSpec, GridSpec
 

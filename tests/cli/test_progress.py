@@ -11,9 +11,9 @@ import f90nml
 from rich.console import Console
 
 from cli.toy import write_toy
+from coupler.command.progress import JobProgress, StepsOfLog, steps_of_workers
+from coupler.command.reference import write_reference_namelist
 from coupler.monitor import Profile, summary, summary_text
-from coupler.progress import JobProgress, StepsOfLog, steps_of_workers
-from coupler.reference import write_reference_namelist
 from coupler.spec_load import load_spec
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from cli.toy import EXCHANGE_MODEL, command, environment, halocline, write_toy
-from coupler.coupled_run import failure_reasons
-from coupler.job import exit_reason
+from coupler.command.coupled_run import failure_reasons
+from coupler.command.job import exit_reason
 
 
 def test_dry_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,7 +57,7 @@ def environment() -> dict[str, str]:
 
 
 def command(*words: str) -> list[str]:
-    return [sys.executable, "-m", "coupler.cli", *words]
+    return [sys.executable, "-m", "coupler.command.cli", *words]
 
 
 def halocline(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -44,6 +44,7 @@ class Case:
     lag: int = 0
     every: int = 1  # steps
     start: int = 0  # [s]
+    holes: bool = False  # the boxes leave out cells
     steps: int = 6
     transport: str = "auto"
 
@@ -85,7 +86,7 @@ class Case:
             *(self.nx, self.ny, self.nz, self.model_halo),
             *(self.start, self.steps, DT, DT * self.every, self.lag, self.bits),
         )
-        return [*(str(number) for number in numbers), self.north or "none"]
+        return [*(str(n) for n in numbers), self.north or "none", str(int(self.holes))]
 
 
 def python(script: str, *arguments: str) -> list[str]:

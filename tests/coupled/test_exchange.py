@@ -117,10 +117,20 @@ def tiling(rng: random.Random, nx: int, ny: int, ranks: int) -> Boxes:
     return boxes
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_any_job(tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize("seed", range(8))
+def test_any_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """Anything together: boxes, walls, fields, times; partners by messages, shared memory, both."""
     rng = random.Random(seed)
     sides = ("closed", "periodic")
+
+    def placed() -> dict[str, str]:
+        return {
+            "point": rng.choice("TUVF"),
+            "kind": rng.choice(("scalar", "vector_i", "vector_j")),
+            "fill": rng.choice(("zero", "replicate", "reflect")),
+        }
+
+    monkeypatch.setenv("HALOCLINE_RANKS_PER_NODE", str(rng.randint(0, 3)))
     nx, ny = rng.randint(1, 12), rng.randint(1, 12)
     case = Case(
         boxes=tiling(rng, nx, ny, rng.randint(1, 4)),
@@ -137,6 +147,9 @@ def test_any_job(tmp_path: Path, seed: int) -> None:
         every=rng.randint(1, 3),
         start=DT * rng.randint(0, 99),
         steps=rng.randint(0, 9),
+        a=placed(),
+        b=placed(),
+        flat=placed(),
     )
     assert SUCCESS in run_exchange(tmp_path, case).stdout, case
 

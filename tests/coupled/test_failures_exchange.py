@@ -19,7 +19,7 @@ import yaml
 from coupled.exchange import HALVES, Case, python, run_exchange
 from jobs import fortran_test, mpirun
 
-BOUND = 10.0  # [s], with the start on a busy machine; 1 to 3 s are usual
+BOUND = 20.0  # [s], with the start of Python on a crowded machine; 1 to 3 s are usual
 
 MISUSE: dict[str, Any] = {
     "run": {"dt": 10, "steps": 4, "time_limit": 20},
@@ -136,10 +136,10 @@ MODEL = {
     ),
     "get twice": ("hcl_get of answer at date 20, but the exchange of date 20 is complete",),
     "back in time": ("hcl_put of a at date 0, but the exchange of date 10 is complete",),
-    "put one of two": ("worker rank 0: waited 2 s for the model's fields of exchange 2",),
+    "put one of two": ("waited 2", "Not put yet at date 20: b; with lag 0 a worker answers"),
     "get first": (
-        "waited 2 s for the model's fields of exchange 2 (a, b of 20 s)",
-        "not put yet at date 20: a, b; with lag 0 a worker answers when it has everything",
+        "waited 2",  # all ranks do: any of them may be the first to say so
+        "Not put yet at date 20: a, b; with lag 0 a worker answers when it has everything of the",
     ),
     "half an exchange": ("hcl_finalize: the exchange of date 20 still lacks b",),
     "half a restart": ("hcl_write_restart: the exchange of date 20 still lacks b",),
@@ -174,6 +174,27 @@ MODEL = {
     "gap": ("case.yaml:", "grid 'grid': model: cell x 1, y 3 is owned by 0 ranks, expected 1"),
     "overlap": ("is owned by 2 ranks, expected 1; do the boxes leave out the model's halo?",),
     "outside": ("model rank 1: got cells x 4..5, y 1..3, expected them within 1..4, 1..3",),
+    "points, one twice": (
+        "case.yaml:",
+        "grid 'grid': model: cell x 4, y 1 is 2 times in the list of rank 1, expected once",
+    ),
+    "points, two owners": (
+        "model: cell x 2, y 2 is owned by 2 ranks, expected 1: 0 and 1; do the lists leave out",
+    ),
+    "points, outside": (
+        "model rank 1: grid grid: hcl_define_points got index 13, expected 1..12 (i + (j-1)*nx of "
+        "4 x 3 cells)",
+    ),
+    "points, from 0": ("model rank 0: grid grid: hcl_define_points got index 0, expected 1..12",),
+    "points, a gap": (
+        "model: cell x 2, y 3 is owned by 0 ranks, expected 1; if the model drops land, declare "
+        "the grid with holes=.true.",
+    ),
+    "points, lengths": ("got 5 starts and 6 lengths, expected one length for each start",),
+    "points, a negative length": ("got a segment of -8 cells, expected 0 or more",),
+    "points, an array of the box": (
+        "hcl_put: field a: got 2 points x 3 levels, expected 6 points x 1 levels, those of the",
+    ),
     "size": ("grid 'grid': model runs with 5 x 3 cells, the spec has 4 x 3",),
     "unknown field": ("field 'a': model declares no such field; did you mean 'aa'?",),
     "direction": ("field 'b': model declares it hcl_static, the spec uses it as hcl_out",),

@@ -16,7 +16,7 @@ from mpi4py import MPI
 
 from coupled.exchange import WHOLE
 from coupled.series import DT, HALVES, SUCCESS, UNEVEN, Series, run_series
-from coupler.decomposition import Box
+from coupler.decomposition import Box, decompose
 from coupler.handshake import Channel
 from coupler.protocol import PARTIAL
 from coupler.restart import read_partial
@@ -101,11 +101,12 @@ def test_a_restart_of_another_spec(tmp_path: Path) -> None:
     path, file = tmp_path / "case.yaml", str(tmp_path / "restart.nc")
     text, comm = path.read_text(), MPI.COMM_SELF
     world = World(comm, comm, "worker", {}, 1.0, comm)
+    model = decompose("model", 7, 5, 1)
     for old, new, said in (("", "", ""), *WRONG.values()):
         assert old in text, text
         path.write_text(text.replace(old, new) if old else text)
         exchange = load_spec(path).exchanges[0]
-        channel = Channel(exchange, 2, PARTIAL, 0, exchange.reduced, Box(0, 7, 0, 5), ())
+        channel = Channel(exchange, 2, PARTIAL, 0, exchange.reduced, Box(0, 7, 0, 5), model, ())
         if not said:
             assert set(read_partial(world, file, 60, channel).puts.values()) == {1}
             continue

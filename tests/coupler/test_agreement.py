@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from coupler.agreement import disagreements
@@ -40,6 +41,7 @@ DECLARED = Declaration(
         "area": DeclaredField("basin", STATIC, 1, 4),
         "temperature": DeclaredField("basin", OUT, 3, 5),
     },
+    np.zeros(1, np.int64),
 )
 
 
@@ -104,8 +106,8 @@ WRONG = {
     ),
     "gap": (
         with_grid(4, 2, BOXES[:1]),
-        "basin.yaml:8: grid 'basin': ocean: cell x 1, y 2 is owned by 0 ranks, expected 1; do the "
-        "boxes leave out the model's halo?",
+        "basin.yaml:8: grid 'basin': ocean: cell x 1, y 2 is owned by 0 ranks, expected 1; if the "
+        "model drops land, declare the grid with holes=.true.",
     ),
     "closed in x": (
         replace(DECLARED, periodic={"basin": (0, -1)}),

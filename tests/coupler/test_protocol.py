@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coupler.decomposition import Box, Decomposition
+from coupler.points import IndexLists
 from coupler.protocol import (
     NAME_LENGTH,
     RECORD_LENGTH,
@@ -19,7 +20,7 @@ from coupler.protocol import (
     encode_plan,
     encode_treatment,
 )
-from coupler.router import FieldRoute, Message, Patch
+from coupler.router import FieldRoute, Message, Patch, Rows
 from coupler.spec import FieldSpec
 
 names = st.from_regex(r"[a-zA-Z][a-zA-Z0-9_]{0,63}", fullmatch=True) | st.just("n" * 64)
@@ -30,14 +31,16 @@ words = st.integers(-(2**62), 2**62)
 def declared(
     date: int,
     restart_file: str,
-    grids: dict[str, tuple[int, int, int, int]],
+    grids: dict[str, tuple[int, int, int, int, int, int]],
     boxes: list[list[Box]],
     fields: dict[str, tuple[int, int, int]],
+    lists: list[int],
 ) -> tuple[np.ndarray, bytes]:
     """As hcl_handshake's `declare`: words, and names of fixed length before the file's name.
 
-    `grids`: nx, ny, periodic in x and y. `boxes[rank][grid]` is half-open from 0 as here, sent as
-    first and last from 1. `fields`: grid from 1, direction, levels.
+    `grids`: nx, ny, periodic in x and y, points, holes. `boxes[rank][grid]` is half-open from 0 as
+    here, sent as first and last from 1. `fields`: grid from 1, direction, levels. `lists`: of each
+    worker rank.
     """
     sent = [date, len(boxes), len(grids), len(fields)]
     for grid in grids.values():
@@ -47,6 +50,7 @@ def declared(
     for of_rank in boxes:
         for box in of_rank:
             sent += [box.x0 + 1, box.x1, box.y0 + 1, box.y1]
+    sent += lists
     text = "".join(name.ljust(NAME_LENGTH) for name in (*grids, *fields)).encode()
     return np.array(sent, np.int64), text + restart_file.encode()
 
@@ -84,8 +88,10 @@ def declarations(draw: st.DrawFn) -> tuple[np.ndarray, bytes, Declaration]:
     cut = draw(st.integers(1, len(labels)))
     ranks = draw(st.integers(1, 5))
     size, yes = st.integers(1, 10**6), st.sampled_from([-1, 0, 1])
+    flag = st.integers(0, 1)
+    lists = draw(st.lists(size, min_size=1, max_size=4))
     edge = st.integers(0, 10**6)
-    grids = {name: draw(st.tuples(size, size, yes, yes)) for name in labels[:cut]}
+    grids = {name: draw(st.tuples(size, size, yes, yes, flag, flag)) for name in labels[:cut]}
     boxes = [[draw(st.builds(Box, edge, edge, edge, edge)) for _ in grids] for _ in range(ranks)]
     field = st.tuples(st.integers(1, cut), st.integers(1, 3), st.integers(1, 75))
     fields = {name: draw(field) for name in labels[cut:]}
@@ -95,16 +101,22 @@ def declarations(draw: st.DrawFn) -> tuple[np.ndarray, bytes, Declaration]:
         date,
         file,
         {
-            name: Decomposition.from_boxes("ocean", nx, ny, [of_rank[g] for of_rank in boxes])
-            for g, (name, (nx, ny, _, _)) in enumerate(grids.items())
+            name: IndexLists("ocean", nx, ny, bool(holes))
+            if points
+            else replace(
+                Decomposition.from_boxes("ocean", nx, ny, [of_rank[g] for of_rank in boxes]),
+                holes=bool(holes),
+            )
+            for g, (name, (nx, ny, _, _, points, holes)) in enumerate(grids.items())
         },
-        {name: (x, y) for name, (_, _, x, y) in grids.items()},
+        {name: (x, y) for name, (_, _, x, y, _, _) in grids.items()},
         {
             name: DeclaredField(labels[grid - 1], direction, levels, index)
             for index, (name, (grid, direction, levels)) in enumerate(fields.items(), start=1)
         },
+        np.array(lists),
     )
-    return *declared(date, file, grids, boxes, fields), expected
+    return *declared(date, file, grids, boxes, fields, lists), expected
 
 
 @given(declarations())
@@ -119,9 +131,14 @@ def test_declaration_round_trip(case: tuple[np.ndarray, bytes, Declaration]) -> 
     assert got.periodic == expected.periodic
     assert got.fields == expected.fields
     assert list(got.grids) == list(expected.grids)
+    np.testing.assert_array_equal(got.lists, expected.lists)
     for name, grid in got.grids.items():
-        assert (grid.nx, grid.ny) == (expected.grids[name].nx, expected.grids[name].ny)
-        np.testing.assert_array_equal(grid.edges, expected.grids[name].edges)
+        other = expected.grids[name]
+        if isinstance(grid, IndexLists):
+            assert grid == other
+            continue
+        assert (grid.nx, grid.ny, grid.holes) == (other.nx, other.ny, other.holes)
+        np.testing.assert_array_equal(grid.edges, other.edges)
 
 
 @given(
@@ -145,8 +162,10 @@ def test_plan_by_hand() -> None:
     field = FieldSpec("u", "U", "vector_i", "zero", 3, "case.yaml:1")
     patch = Patch(ny=2, nx=5, target_y=7, target_x=8, source_y=3, source_x=4, step_y=0, step_x=1)
     message = Message(0, (FieldRoute(field, (patch,)), FieldRoute(field, ())))
-    assert encode_plan(6, message, to_worker=True) == [6, 0, 1, 5, 2, 4, 3, 1, 0, 1, 8, 7, 0]
-    assert encode_plan(6, message, to_worker=False) == [6, 0, 1, 5, 2, 8, 7, 1, 1, 1, 4, 3, 0]
+    to_worker = encode_plan(6, message, to_worker=True)
+    assert to_worker.tolist() == [6, 0, 1, 5, 2, 4, 3, 1, 0, 1, 8, 7, 0]
+    to_model = encode_plan(6, message, to_worker=False)
+    assert to_model.tolist() == [6, 0, 1, 5, 2, 8, 7, 1, 1, 1, 4, 3, 0]
     assert message.values == 30
 
 
@@ -156,3 +175,13 @@ def test_treatment_by_hand() -> None:
     assert encode_treatment(field) == [0, 1, 3, 0x3FF0000000000000, -(2**63)]
     field = replace(field, first_level=4, time="max", scale=-2.0, offset=0.5)
     assert encode_treatment(field) == [4, 4, 6, 0xC000000000000000 - 2**64, 0x3FE0000000000000]
+
+
+def test_plan_of_an_index_list_by_hand() -> None:
+    field = FieldSpec("u", "U", "vector_i", "zero", 3, "case.yaml:1")
+    rows = Rows(np.array([[1, 5, 7, 8, 0, 4, 1, -1, -1]]))
+    message = Message(0, (FieldRoute(field, rows), FieldRoute(field, ())))
+    to_worker = encode_plan(6, message, to_worker=True)
+    assert to_worker.tolist() == [6, 0, 1, 5, 1, 4, 0, -1, 1, -1, 8, 7, 0]
+    assert message.values == 15
+    assert list(rows) == [Patch(1, 5, 7, 8, 0, 4, 1, -1, -1)]

@@ -1,9 +1,9 @@
 ! SPDX-License-Identifier: MIT
 !> A model with boxes from a file whose every value is known: each rank puts numbers made of
 !> (date, field, i, j, k), and checks that it gets twice what was put `lag` periods earlier, plus 1.
-!> Usage: exchange_model NX NY NZ HALO START STEPS DT PERIOD LAG KIND [PIVOT]; PIVOT T or F for a
-!> north fold; boxes.txt has a line for each rank, restart.txt, if there, the name of the restart to
-!> start from.
+!> Usage: exchange_model NX NY NZ HALO START STEPS DT PERIOD LAG KIND [PIVOT HOLES]; PIVOT T or F for a
+!> north fold, else none; HOLES 1: nobody owns the cells between the boxes. boxes.txt has a line for
+!> each rank, restart.txt, if there, the name of the restart to start from.
 program exchange_model
   use, intrinsic :: iso_fortran_env, only: int64, real32, real64
   use halocline, only: hcl_abort, hcl_define_field, hcl_define_grid, hcl_finalize, hcl_get, hcl_in, &
@@ -34,7 +34,7 @@ program exchange_model
   open (newunit=unit, file='restart.txt', action='read', status='old', iostat=status)
   if (status == 0) read (unit, '(a)') restart
 
-  call hcl_define_grid(grid, 'grid', nx, ny, box, halo)
+  call hcl_define_grid(grid, 'grid', nx, ny, box, halo, holes=argument(12) == 1)
   call hcl_define_field(ids(1), 'a', grid, hcl_out, levels=nz)
   call hcl_define_field(ids(2), 'b', grid, hcl_out, levels=nz)
   call hcl_define_field(ids(3), 'flat', grid, hcl_static)
@@ -86,6 +86,8 @@ contains
     integer, intent(in) :: place
     character(32) :: value
 
+    argument = 0
+    if (place > command_argument_count()) return
     call get_command_argument(place, value)
     read (value, *) argument
   end function argument

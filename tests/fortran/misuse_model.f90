@@ -4,8 +4,9 @@
 program misuse_model
   use, intrinsic :: ieee_arithmetic, only: ieee_quiet_nan, ieee_value
   use, intrinsic :: iso_fortran_env, only: error_unit, int64, real64
-  use halocline, only: hcl_define_field, hcl_define_grid, hcl_error_type, hcl_finalize, hcl_get, &
-    hcl_in, hcl_init, hcl_out, hcl_put, hcl_start, hcl_static, hcl_write_restart
+  use halocline, only: hcl_define_field, hcl_define_grid, hcl_define_points, hcl_define_segments, &
+    hcl_error_type, hcl_finalize, hcl_get, hcl_in, hcl_init, hcl_out, hcl_put, hcl_start, hcl_static, &
+    hcl_write_restart
   use mpi_f08, only: MPI_Comm, MPI_COMM_WORLD, MPI_Comm_rank, MPI_Comm_split, MPI_Finalize, MPI_Init
   implicit none (type, external)
   type(MPI_Comm) :: comm, world
@@ -40,7 +41,11 @@ program misuse_model
   end select
   n = 4
   if (mistake == 'size') n = 5
-  call hcl_define_grid(grid, 'grid', n, 3, box, 0)
+  if (mistake(:6) == 'points') then
+    call define_points()
+  else
+    call hcl_define_grid(grid, 'grid', n, 3, box, 0)
+  end if
   if (mistake == 'ranks differ' .and. rank == 1) call hcl_define_grid(second, 'other', 4, 3, box, 0)
   call hcl_define_field(a, merge('aa', 'a ', mistake == 'unknown field'), grid, hcl_out)
   call hcl_define_field(b, 'b', grid, merge(hcl_static, hcl_out, mistake == 'direction'))
@@ -135,6 +140,32 @@ program misuse_model
   if (mistake == 'part of a job') call MPI_Finalize()   ! hcl_finalize must have left it alone
 
 contains
+
+  !> The cells of the box as a list, and what can be wrong with it
+  subroutine define_points()
+    integer(int64) :: indices(6)
+
+    indices = [1, 2, 5, 6, 9, 10] + 2*rank
+    select case (mistake)
+    case ('points, one twice')
+      if (rank == 1) indices(5) = 4
+    case ('points, two owners')
+      if (rank == 1) indices(5) = 6
+    case ('points, outside')
+      if (rank == 1) indices(5) = 13
+    case ('points, from 0')
+      indices = indices - 1
+    case ('points, a gap')
+      call hcl_define_points(grid, 'grid', 4, 3, indices(:5))
+      return
+    case ('points, lengths')
+      call hcl_define_segments(grid, 'grid', 4, 3, indices(:5), indices)
+    case ('points, a negative length')
+      call hcl_define_segments(grid, 'grid', 4, 3, indices, 2 - indices)
+    case default
+    end select
+    call hcl_define_points(grid, 'grid', 4, 3, indices)
+  end subroutine define_points
 
   subroutine step()
     type(hcl_error_type), allocatable :: problem

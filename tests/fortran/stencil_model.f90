@@ -36,8 +36,8 @@ program stencil_model
   call hcl_define_grid(grids(1), 'T', nx, ny, box, 0)
   call hcl_define_grid(grids(2), 'F', nx, ny, box, 0)
   do f = 1, 6
-    call hcl_define_field(out(f), names(f), grids((f + 2)/3), hcl_out)
-    call hcl_define_field(in(f), 'd'//names(f), grids((f + 2)/3), hcl_in)
+    call hcl_define_field(out(f), names(f), grids(merge(1, 2, f <= 3)), hcl_out)
+    call hcl_define_field(in(f), 'd'//names(f), grids(merge(1, 2, f <= 3)), hcl_in)
   end do
   call hcl_start()
   allocate (answer(size(state, 1), size(state, 2)))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from coupler.launch import mpi_environment
+from coupler.command.launch import mpi_environment
 from jobs import OCEAN, mpirun, run_ocean
 from model.configurations import shipped
 

@@ -50,8 +50,9 @@ program exchange_bench
     call hcl_get(id_b, int(step, int64), b, got)
     seconds(1) = MPI_Wtime() - begun
     associate (cells => box(2) - box(1) + 1)
-      if (.not. got .or. any(b(1:cells, 1:ny, :) /= 2*a(1:cells, 1:ny, :))) &
+      if (.not. got .or. any(b(1:cells, 1:ny, :) /= 2*a(1:cells, 1:ny, :))) then
         call hcl_abort('exchange_bench: the answer has other values than expected')
+      end if
     end associate
     call MPI_Barrier(MPI_COMM_WORLD)
     begun = MPI_Wtime()

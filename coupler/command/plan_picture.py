@@ -14,9 +14,10 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
+from numpy.typing import NDArray
 
+from coupler.command.pieces import Piece, pieces
 from coupler.decomposition import Box, Decomposition
-from coupler.pieces import Piece, pieces
 from coupler.router import route_to_worker
 from coupler.spec import ExchangeSpec, GridSpec
 
@@ -122,26 +123,68 @@ def _draw_padded(axes: Axes, received: Received, colors: Colors) -> None:
     """The worker rank's padded box, by sender; indices go on beyond the grid."""
     grid, box = received.grid, received.box
     padded = box.padded(received.exchange.halo)
+    rulers = _Ruler.of(box.x0, box.x1, padded.x0), _Ruler.of(box.y0, box.y1, padded.y0)
     axes.add_patch(_rectangle(padded, NOBODY, ""))
     _frame(axes, padded, 0.03 * max(padded.nx, padded.ny, 1))
+    stretched = rulers[0].stretched or rulers[1].stretched
+    if stretched:
+        axes.set_aspect("auto")
+        axes.set_xscale("function", functions=(rulers[0].place, rulers[0].cell))
+        axes.set_yscale("function", functions=(rulers[1].place, rulers[1].cell))
     for piece in received.pieces:
         axes.add_patch(_rectangle(piece.target, colors[piece.rank], HATCHES[piece.way]))
     axes.add_collection(_outlines([piece.target for piece in received.pieces], "white", 0.7))
-    points = 72 * 5.6 / max(padded.nx, padded.ny, 1)  # of a cell, nearly
+    points = 72 * 5.6 / max(rulers[0].length, rulers[1].length)  # of a cell, nearly
     for piece in received.pieces:
         text = f"{'−' if piece.sign < 0 else ''}{piece.rank}"
-        tall, wide = points * piece.target.ny, points * piece.target.nx
-        size = min(10.0, 0.8 * tall, 1.4 * wide / len(text))
+        x, wide = rulers[0].middle(piece.target.x0, piece.target.x1)
+        y, tall = rulers[1].middle(piece.target.y0, piece.target.y1)
+        size = min(10.0, 0.8 * points * tall, 1.4 * points * wide / len(text))
         if size >= 4.0:
-            target = piece.target
-            middle = (target.x0 + target.x1) / 2, (target.y0 + target.y1) / 2
-            _label(axes, middle, text, size, "k")
+            _label(axes, (x, y), text, size, "k")
     axes.add_collection(_outlines([Box(0, grid.nx, 0, grid.ny)], EDGE, 1.8, "--"))
     axes.add_collection(_outlines([box], CHOSEN, 2.6))
     axes.set_title(
         f"what {received.worker.name} {received.rank} receives: {padded.nx:,} × {padded.ny:,} "
         f"cells from {len(colors)} rank{'' if len(colors) == 1 else 's'} of {received.model.name}"
+        + ("\n(the halo is drawn wider than it is)" if stretched else "")
     )
+
+
+@dataclass(frozen=True)
+class _Ruler:
+    """Cells of one axis -> places in the picture; a halo too thin to be seen is stretched."""
+
+    cells: NDArray[np.float64]
+    places: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, low: int, high: int, padded_low: int) -> _Ruler:
+        halo = low - padded_low
+        wide = max(halo, 0.07 * (high - low)) if halo else 0.0
+        beyond = high - low + 1.0
+        cells = [low - halo - beyond, low - halo, low, high, high + halo, high + halo + beyond]
+        places = [low - wide - beyond, low - wide, low, high, high + wide, high + wide + beyond]
+        return cls(np.array(cells, float), np.array(places, float))
+
+    @property
+    def stretched(self) -> bool:
+        return not np.array_equal(self.cells, self.places)
+
+    @property
+    def length(self) -> float:
+        return max(float(self.places[4] - self.places[1]), 1.0)
+
+    def place(self, cells: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.interp(cells, self.cells, self.places)
+
+    def cell(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.interp(places, self.places, self.cells)
+
+    def middle(self, low: int, high: int) -> tuple[float, float]:
+        """The cell in the middle of the drawn range low..high, and the range's drawn length."""
+        first, last = self.place(np.array([low, high], float))
+        return float(self.cell(np.array((first + last) / 2))), float(last - first)
 
 
 def _draw_legend(figure: Figure, received: Received, colors: Colors) -> None:

@@ -13,15 +13,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from coupler.bench import Setup, as_objects, bench_exchange
-from coupler.check import Findings, check_spec
-from coupler.coupled_run import RunOptions, draw, draw_worker, print_launches, run_spec
-from coupler.help_texts import BENCH, CHECK, DESCRIPTION, EXIT_CODES, PLAN, PLOT, RUN
-from coupler.plan import build_plan, choose_worker, parse_ranks, plan_json, with_ranks
+from coupler.command.bench import Setup, as_objects, bench_exchange
+from coupler.command.check import Findings, check_spec
+from coupler.command.coupled_run import RunOptions, draw, draw_worker, print_launches, run_spec
+from coupler.command.help_texts import BENCH, CHECK, DESCRIPTION, EXIT_CODES, PLAN, PLOT, RUN
+from coupler.command.plan import build_plan, choose_worker, parse_ranks, plan_json, with_ranks
+from coupler.command.tables import print_bench, print_plan, say
 from coupler.spec import CouplingSpec
 from coupler.spec_load import load_spec
 from coupler.spec_yaml import SpecError
-from coupler.tables import print_bench, print_plan, say
 
 MISTAKE, INTERRUPTED = 2, 130  # exit codes beside 0, and 1 for a run that failed
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from coupler.launch import find_executable, mpi_environment
+from coupler.command.launch import find_executable, mpi_environment
 from coupler.spec_yaml import SpecError
 
 MODEL = "halocline_exchange_bench"
@@ -80,7 +80,15 @@ def _measure(directory: Path, model: str, setup: Setup, variant: Variant) -> Res
     steps = setup.steps + WARM
     (directory / "bench.yaml").write_text(yaml.safe_dump(_spec(setup, variant, steps)))
     how = "in-place" if variant.in_place else "copy"
-    worker = [sys.executable, "-m", "mpi4py", "-m", "coupler.bench_worker", "bench.yaml", how]
+    worker = [
+        sys.executable,
+        "-m",
+        "mpi4py",
+        "-m",
+        "coupler.command.bench_worker",
+        "bench.yaml",
+        how,
+    ]
     arguments = [str(number) for number in (*setup.size, steps)]
     line = ["mpirun", "-n", str(setup.ranks[0]), model, *arguments]
     job = subprocess.run(

@@ -10,15 +10,21 @@ from pathlib import Path
 
 from rich.console import Console
 
-from coupler.job import Outcome, run_job
-from coupler.launch import Launch, coupled_launch, reference_launch
+from coupler.command.job import Outcome, run_job
+from coupler.command.launch import Launch, coupled_launch, reference_launch
+from coupler.command.plan import PlannedExchange
+from coupler.command.progress import (
+    JobProgress,
+    Source,
+    StepsOfLog,
+    read_profiles,
+    steps_of_workers,
+)
+from coupler.command.reference import reference_path, require_reference, write_reference_namelist
+from coupler.command.tables import print_outputs, print_profiles, say
 from coupler.monitor import MONITOR
-from coupler.plan import PlannedExchange
-from coupler.progress import JobProgress, Source, StepsOfLog, read_profiles, steps_of_workers
-from coupler.reference import reference_path, require_reference, write_reference_namelist
 from coupler.spec import CouplingSpec
 from coupler.spec_yaml import SpecError
-from coupler.tables import print_outputs, print_profiles, say
 
 # How halocline's two sides, and models, begin the line that says why a job ended.
 REASON = re.compile(r"halocline: |[\w.-]+: error: ", re.IGNORECASE)
@@ -154,7 +160,7 @@ def _note_existing(console: Console, directory: Path) -> None:
 def draw(console: Console, directory: Path, reference: Path | None) -> bool:
     """The picture of a run; false with a word why where there can be none."""
     try:
-        from coupler.picture import PictureError, draw_run
+        from coupler.command.picture import PictureError, draw_run
     except ImportError as error:
         say(console, f"no picture: {error}; pip install 'halocline[plot]'", "yellow")
         return False
@@ -170,7 +176,7 @@ def draw(console: Console, directory: Path, reference: Path | None) -> bool:
 def draw_worker(console: Console, path: Path, item: PlannedExchange, rank: int) -> bool:
     """The picture of a plan; false with a word why where there can be none."""
     try:
-        from coupler.plan_picture import Received, draw_plan
+        from coupler.command.plan_picture import Received, draw_plan
     except ImportError as error:
         say(console, f"no picture: {error}; pip install 'halocline[plot]'", "yellow")
         return False

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from coupler.bench import Result
+from coupler.command.bench import Result
+from coupler.command.plan import Plan, PlannedExchange, imbalance, peak_memory
 from coupler.monitor import summary
-from coupler.plan import Plan, PlannedExchange, imbalance, peak_memory
 from coupler.spec import CouplingSpec
 
 SHOWN = 24  # messages of an exchange before the rest is only counted

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import mpi4py
 
-from coupler.launch import files_named, find_executable
-from coupler.plan import plan_decompositions
+from coupler.command.launch import files_named, find_executable
+from coupler.command.plan import plan_decompositions
 from coupler.spec import ComponentSpec, CouplingSpec
 from coupler.spec_yaml import hint
 from ml_server.predictor import Predictor, PredictorError, load_for

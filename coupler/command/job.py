@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from coupler.launch import Launch
+from coupler.command.launch import Launch
 
 TICK = 0.1  # [s] between two looks at a running job
 PATIENCE = 5.0  # [s] for the launcher to end its ranks before they are killed
