@@ -3,9 +3,10 @@
 module hcl_window
   use, intrinsic :: iso_c_binding, only: c_f_pointer, c_ptr
   use, intrinsic :: iso_fortran_env, only: int64
-  use mpi_f08, only: MPI_Barrier, MPI_Comm, MPI_Comm_rank, MPI_ADDRESS_KIND, MPI_COMM_TYPE_SHARED, &
-    MPI_INFO_NULL, MPI_MODE_NOCHECK, MPI_Comm_split, MPI_Comm_split_type, MPI_Win_allocate_shared, MPI_Win_free, &
-    MPI_Win_lock_all, MPI_Win_shared_query, MPI_Win_sync, MPI_Win_unlock_all
+  use mpi_f08, only: MPI_ADDRESS_KIND, MPI_COMM_TYPE_SHARED, MPI_INFO_NULL, MPI_MODE_NOCHECK, &
+    MPI_Barrier, MPI_Comm, MPI_Comm_rank, MPI_Comm_split, MPI_Comm_split_type, &
+    MPI_Win_allocate_shared, MPI_Win_free, MPI_Win_lock_all, MPI_Win_shared_query, MPI_Win_sync, &
+    MPI_Win_unlock_all
   use hcl_state, only: coupler, peer_type
   implicit none (type, external)
   private
