@@ -1,5 +1,5 @@
 ! SPDX-License-Identifier: MIT
-!> Exchanges under way: which slot, which message, what is due. Packing is in hcl_move.inc.
+!> Exchanges under way: which slot, which message, what is due. Packing is in hcl_move.f90.in.
 module hcl_exchange
   use, intrinsic :: iso_fortran_env, only: int64
   use mpi_f08, only: MPI_INTEGER8, MPI_Irecv, MPI_Isend
