@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Random grids, partitions and fields for the property tests, and the Fortran client's packing.
 
-`packed` and `unpacked` execute an encoded plan in the loops of hcl_move.f90.in, so that a test of the
-router needs no MPI and still goes the whole way: plan -> words -> values -> padded array.
+`packed` and `unpacked` execute an encoded plan in the loops of hcl_move.f90.in, so that a test of
+the router needs no MPI and still goes the whole way: plan -> words -> values -> padded array.
 """
 
 from __future__ import annotations
