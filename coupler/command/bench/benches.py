@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: MIT
+"""Every bench there is; a new one is a `Bench` in a module of its own and a name in BENCHES."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from rich.console import Console
+from rich.text import Text
+
+from coupler.command.bench.exchange import EXCHANGE
+from coupler.command.bench.planning import PLANNING
+from coupler.command.bench.report import Bench, as_objects, machine, print_measures
+
+BENCHES = (EXCHANGE, PLANNING)
+
+
+def run_bench(bench: Bench, options: argparse.Namespace, console: Console) -> None:
+    """Progress goes to stderr, so that the stdout of --json is JSON and nothing else."""
+    stderr = Console(stderr=True, highlight=False)
+
+    def progress(line: str) -> None:
+        stderr.print(Text(line), soft_wrap=True)
+
+    progress(machine())
+    measures = list(bench.measure(options, progress))
+    if options.json:
+        print(json.dumps(as_objects(measures), indent=2))
+    else:
+        print_measures(console, measures)
