@@ -11,21 +11,27 @@ from rich.text import Text
 
 from coupler.command.bench.exchange import EXCHANGE
 from coupler.command.bench.planning import PLANNING
-from coupler.command.bench.report import Bench, as_objects, machine, print_measures
+from coupler.command.bench.report import Bench, Measure, as_objects, machine, print_measures
 
 BENCHES = (EXCHANGE, PLANNING)
 
 
 def run_bench(bench: Bench, options: argparse.Namespace, console: Console) -> None:
-    """Progress goes to stderr, so that the stdout of --json is JSON and nothing else."""
+    """Progress goes to stderr, so that the stdout of --json is JSON and nothing else.
+
+    What was measured before a failure or Ctrl-C is printed, too: a sweep takes long.
+    """
     stderr = Console(stderr=True, highlight=False)
 
     def progress(line: str) -> None:
         stderr.print(Text(line), soft_wrap=True)
 
     progress(machine())
-    measures = list(bench.measure(options, progress))
-    if options.json:
-        print(json.dumps(as_objects(measures), indent=2))
-    else:
-        print_measures(console, measures)
+    measures: list[Measure] = []
+    try:
+        measures.extend(bench.measure(options, progress))
+    finally:
+        if options.json:
+            print(json.dumps(as_objects(measures), indent=2))
+        elif measures:
+            print_measures(console, measures)

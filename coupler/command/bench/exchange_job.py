@@ -17,6 +17,7 @@ from coupler.command.bench.report import BenchFailed
 from coupler.command.launch import mpi_environment
 
 MODEL = "halocline_exchange_bench"
+WORKER, YAC = f"{__package__}.exchange_worker", f"{__package__}.exchange_yac"
 WARM = 3  # steps before the first that counts
 FRESH = 2  # steps at both ends, one for each slot, in which workers compute; see exchange_worker
 
@@ -89,13 +90,12 @@ def run_job(directory: Path, model: str, setup: Setup, variant: Variant, yac: bo
 def _command(model: str, setup: Setup, variant: Variant, steps: int, yac: bool) -> Sequence[str]:
     ranks, workers = setup.ranks
     python = [sys.executable, "-m", "mpi4py", "-m"]
-    here = __package__
     how = "in-place" if variant.in_place else "copied"
     line = ["mpirun", "-n", f"{ranks}", model, *map(str, setup.size), f"{steps}", f"{workers}"]
-    line += [":", "-n", f"{workers}", *python, f"{here}.exchange_worker", "bench.yaml", how]
+    line += [":", "-n", f"{workers}", *python, WORKER, "bench.yaml", how]
     if yac:
         numbers = map(str, (*setup.size, steps, ranks))
-        line += [":", "-n", f"{ranks + workers}", *python, f"{here}.exchange_yac", *numbers]
+        line += [":", "-n", f"{ranks + workers}", *python, YAC, *numbers]
     return line
 
 

@@ -76,10 +76,10 @@ def print_measures(console: Console, measures: Sequence[Measure]) -> None:
             "" if measure.goal is None else f"{measure.goal:g}",
             measure.note,
         )
-    # a line of a measure is one line, however narrow a terminal or pipe: it is copied into files
-    wide = console.options.update(width=1000)
-    width = max(console.width, Measurement.get(console, wide, table).maximum)
-    console.print(table, width=width, crop=False, soft_wrap=True)
+    if not console.is_terminal:  # a file has no edge at which to wrap
+        wide = console.options.update(width=1000)
+        console.width = max(console.width, Measurement.get(console, wide, table).maximum)
+    console.print(table)
 
 
 def machine() -> str:
