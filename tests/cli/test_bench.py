@@ -174,12 +174,16 @@ def test_report() -> None:
         Measure("a", 1.5, "of b", 1.5, "3 ms, b 2 ms"),
         Measure("c", 2.0, "of b", 1.5),
         Measure("d", 1 / 3, "s"),
+        Measure("e", 2370.4, "ms"),
     ]
     assert as_objects(measures) == [
         {"name": "a", "value": 1.5, "unit": "of b", "goal": 1.5, "ok": True},
         {"name": "c", "value": 2.0, "unit": "of b", "goal": 1.5, "ok": False},
         {"name": "d", "value": 0.333333, "unit": "s", "goal": None, "ok": None},
+        {"name": "e", "value": 2370.4, "unit": "ms", "goal": None, "ok": None},
     ]
     file = StringIO()
     print_measures(Console(file=file, width=20), measures)
-    assert any("3 ms, b 2 ms" in line and "of b" in line for line in file.getvalue().splitlines())
+    lines = file.getvalue().splitlines()
+    assert any("3 ms, b 2 ms" in line and "of b" in line for line in lines)
+    assert any("2370" in line and "ms" in line for line in lines)

@@ -21,7 +21,7 @@ from coupler.command.bench.exchange_job import (
     run_job,
 )
 from coupler.command.bench.exchange_room import why_skip
-from coupler.command.bench.report import Bench, Measure, Progress
+from coupler.command.bench.report import Bench, Measure, Progress, digits
 from coupler.command.help_texts import BENCH_EXCHANGE
 from coupler.command.launch import find_executable
 from coupler.spec_load import load_spec
@@ -108,7 +108,7 @@ def _allocations(setup: Setup, result: Result) -> Measure:
 
 
 def milliseconds(seconds: float) -> str:
-    return f"{1e3 * seconds:.3g} ms"
+    return f"{digits(1e3 * seconds)} ms"
 
 
 def _no_room(directory: Path, setup: Setup, variant: Variant) -> str | None:

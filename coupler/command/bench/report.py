@@ -71,7 +71,7 @@ def print_measures(console: Console, measures: Sequence[Measure]) -> None:
     for measure in measures:
         table.add_row(
             measure.name,
-            Text(f"{measure.value:.3g}", style=style[measure.ok]),
+            Text(digits(measure.value), style=style[measure.ok]),
             measure.unit,
             "" if measure.goal is None else f"{measure.goal:g}",
             measure.note,
@@ -80,6 +80,11 @@ def print_measures(console: Console, measures: Sequence[Measure]) -> None:
         wide = console.options.update(width=1000)
         console.width = max(console.width, Measurement.get(console, wide, table).maximum)
     console.print(table)
+
+
+def digits(value: float) -> str:
+    """Three of them, or all before the point."""
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def machine() -> str:
