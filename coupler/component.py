@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import sys
-import time
 import traceback
 from collections.abc import Iterator
 from functools import cached_property
@@ -28,6 +27,7 @@ from coupler.spec import CouplingSpec
 from coupler.spec_load import load_spec
 from coupler.statistics import Statistics
 from coupler.step import Step, require_finite
+from coupler.trace import open_trace
 from coupler.transfer import Inbox, Outbox
 from coupler.world import CouplingError, PartnerFailed, join
 
@@ -60,6 +60,7 @@ class Component:
     def __enter__(self) -> Component:
         try:
             self.world = join(self.comm, self.name, self.spec.digest)
+            self._open_trace()
             self._start()
         except BaseException:
             self._fail(*sys.exc_info())
@@ -102,6 +103,14 @@ class Component:
             for out in self._outboxes
             for field, shape in zip(out.channel.fields, out.channel.shapes, strict=True)
         }
+
+    def _open_trace(self) -> None:
+        try:
+            self.profile.trace = open_trace(self.name, self.rank)
+        except (OSError, ValueError) as error:
+            raise CouplingError(
+                f"HALOCLINE_TRACE: {error}; expected a directory that is there"
+            ) from error
 
     def _start(self) -> None:
         agreement = shake_hands(self.world, self.spec)
@@ -167,9 +176,8 @@ class Component:
             self._wait_for_end()
             return
         while (step := self.receive()) is not None:
-            begun = time.perf_counter()
-            yield step
-            self.profile.inference += time.perf_counter() - begun
+            with self.profile.measure("inference", step.date):
+                yield step
             self.send(step)
         self._close()
 
@@ -183,14 +191,12 @@ class Component:
         date = min(first_due(start, period) + i.sequence * period for i, period in periods)
         inputs: dict[str, Array] = {}
         for inbox in self._due(self._inboxes, date):
-            begun = time.perf_counter()
-            while not self._arrived(inbox, date):
-                if self._obey() == CONTROL_END:
+            names = " ".join(field.name for field in inbox.channel.fields)
+            with self.profile.measure("wait", date, names):
+                if not self._comes(inbox, date):
                     return None
-            arrived = time.perf_counter()
-            taken = inbox.take(date)
-            self.profile.wait += arrived - begun
-            self.profile.exchange += time.perf_counter() - arrived
+            with self.profile.measure("exchange", date, names):
+                taken = inbox.take(date)
             self._statistics.take(date, inbox.channel, taken, inbox.outside)
             if inbox.channel.exchange.check_finite:
                 require_finite(taken, f"input of step {self.profile.steps}, date {date} s")
@@ -198,7 +204,9 @@ class Component:
         answers: dict[str, Array] = {}
         halos: dict[str, int] = {}
         for out in self._due(self._outboxes, date):
-            arrays = out.next_arrays()
+            names = " ".join(field.name for field in out.channel.fields)
+            with self.profile.measure("wait", date, names):  # for an earlier answer to be taken
+                arrays = out.next_arrays()
             answers |= arrays
             halos |= dict.fromkeys(arrays, self.spec.answered(out.channel.exchange).halo)
         self._step = Step(self.profile.steps, date, inputs, answers, halos)
@@ -206,6 +214,13 @@ class Component:
 
     def _due(self, boxes: list[Endpoint], date: int) -> list[Endpoint]:
         return [box for box in boxes if is_due(date, box.channel.exchange.period)]
+
+    def _comes(self, inbox: Inbox, date: int) -> bool:
+        """Waits for the next exchange; false when the model has ended instead."""
+        while not self._arrived(inbox, date):
+            if self._obey() == CONTROL_END:
+                return False
+        return True
 
     def _arrived(self, inbox: Inbox, date: int) -> bool:
         """True when the next exchange is here; False when a command comes before it."""
@@ -252,7 +267,13 @@ class Component:
 
     def send(self, step: Step) -> None:
         """Send the step's answers to the model; its input arrays may change from now on."""
-        begun = time.perf_counter()
+        names = " ".join(step.out)
+        with self.profile.measure("exchange", step.date, names):
+            self._send(step)
+        self.profile.count_step(step.date)
+        self._step = None
+
+    def _send(self, step: Step) -> None:
         step.fill_answers()
         for inbox in self._due(self._inboxes, step.date):
             inbox.release()
@@ -263,9 +284,6 @@ class Component:
             if out.channel.exchange.check_finite:
                 require_finite(answers, f"answer of step {step.number}, date {step.date} s")
             out.send(step.date)
-        self.profile.exchange += time.perf_counter() - begun
-        self.profile.count_step(step.date)
-        self._step = None
 
     def _wait_for_end(self) -> None:
         """A rank to which nobody sends, for want of cells or because the model dropped them all,
@@ -290,6 +308,8 @@ class Component:
             inbox.close()
         if self._segment is not None:
             self._segment.free()
+        if self.profile.trace is not None:
+            self.profile.trace.close()
         self._ended = True
 
     def _fail(

@@ -15,6 +15,7 @@ module hcl_handshake
     tag_config, tag_counts, tag_declare, tag_names, tag_plan, treatment_length
   use hcl_state, only: coupler, exchange_type, field_type, grid_type, patch_type, peer_type, &
     treatment_type, who
+  use hcl_trace, only: open_trace
   use hcl_wait, only: wait_message
   use hcl_window, only: open_window
   implicit none (type, external)
@@ -53,6 +54,7 @@ contains
     end if
     if (.not. allocated(problem)) call read_plans(problem)
     if (.not. allocated(problem)) call check_inputs(problem)
+    if (.not. allocated(problem)) call open_trace(problem)
     if (allocated(problem)) then
       call raise(problem%message, error)
       return

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: MIT
+"""`halocline bench overlap`: how long a model waits, with lag 0 and lag 1, by the ranks' traces."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from coupler.command.launch import find_executable, mpi_environment
+from coupler.command.timeline import RankTrace, read_traces, waiting_share
+from coupler.spec_yaml import SpecError
+from coupler.trace import TRACE
+
+MODEL = "halocline_overlap_bench"
+WARM = 3  # steps before the first that counts
+LAGS = (0, 1)
+GOAL = 0.01  # of the model's time, at lag 1: what asking for an answer that is there costs
+
+
+@dataclass(frozen=True)
+class OverlapSetup:
+    size: tuple[int, int, int]  # x, y, levels
+    ranks: tuple[int, int]  # model, workers
+    steps: int  # that count
+    step: float  # [s] that a model rank computes after its get
+    inference: float  # [s] that a worker computes
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """One job. Of both, `traces` have the steps that count."""
+
+    lag: int
+    traces: tuple[RankTrace, ...]
+
+    @property
+    def waiting(self) -> float:
+        """Share of the model's time."""
+        return waiting_share(self.traces)["model"]
+
+    @property
+    def step(self) -> float:
+        """[s] between the model's steps, the mean"""
+        model = self.traces[0]
+        puts = [event.begin for event in model.events if event.what == "put"]
+        return (puts[-1] - puts[0]) / (len(puts) - 1)
+
+
+def bench_overlap(setup: OverlapSetup) -> Iterator[Overlap]:
+    """One job for each lag. Raises SpecError if the model is not installed or a job fails."""
+    model = find_executable(MODEL, Path.cwd())
+    if model is None:
+        raise SpecError([f"no '{MODEL}' on PATH or beside this Python; build it: meson install"])
+    for lag in LAGS:
+        with tempfile.TemporaryDirectory() as directory:
+            yield _measure(Path(directory), str(model), setup, lag)
+
+
+def _measure(directory: Path, model: str, setup: OverlapSetup, lag: int) -> Overlap:
+    steps = setup.steps + WARM
+    (directory / "bench.yaml").write_text(yaml.safe_dump(_spec(setup, lag, steps)))
+    numbers = (*setup.size, steps, round(1e6 * setup.step))
+    line = ["mpirun", "-n", str(setup.ranks[0]), model, *map(str, numbers)]
+    line += [":", "-n", str(setup.ranks[1]), sys.executable, "-m", "mpi4py"]
+    line += ["-m", "coupler.command.overlap_worker", "bench.yaml", str(setup.inference)]
+    job = subprocess.run(
+        line,
+        cwd=directory,
+        env=os.environ | mpi_environment() | {TRACE: str(directory)},
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    if job.returncode:
+        raise SpecError([f"bench overlap, lag {lag}: exit code {job.returncode}", job.stderr])
+    return Overlap(lag, tuple(trace.since(WARM) for trace in read_traces(directory)))
+
+
+def _spec(setup: OverlapSetup, lag: int, steps: int) -> dict[str, object]:
+    x, y, z = setup.size
+    model, workers = setup.ranks
+    return {
+        "run": {"dt": 1, "steps": steps},
+        "components": {
+            "model": {"command": MODEL, "ranks": model},
+            "worker": {"worker": True, "ranks": workers},
+        },
+        "grids": {"grid": {"size": {"x": x, "y": y, "z": z}}},
+        "exchanges": [
+            {"from": "model", "to": "worker", "fields": ["a"]},
+            {"from": "worker", "to": "model", "lag": lag, "fields": ["b"]},
+        ],
+    }
+
+
+def overlap_objects(results: Sequence[Overlap]) -> list[dict[str, object]]:
+    """The form that all benches share. Only lag 1 has a goal: with lag 0 the model must wait."""
+    return [
+        {
+            "name": f"overlap: the model's waiting, lag {result.lag}",
+            "value": round(result.waiting, 4),
+            "unit": "share of its time",
+            "goal": GOAL if result.lag else None,
+            "ok": not result.lag or result.waiting <= GOAL,
+        }
+        for result in results
+    ]
