@@ -29,8 +29,8 @@ class OverlapSetup:
     size: tuple[int, int, int]  # x, y, levels
     ranks: tuple[int, int]  # model, workers
     steps: int  # that count
-    step: float  # [s] that a model rank computes after its get
-    inference: float  # [s] that a worker computes
+    step: float = 0.020  # [s] that a model rank computes after its get
+    inference: float = 0.012  # [s] that a worker computes
 
 
 @dataclass(frozen=True)

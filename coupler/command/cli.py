@@ -14,11 +14,29 @@ from pathlib import Path
 from rich.console import Console
 
 from coupler.command.bench import Setup, as_objects, bench_exchange
+from coupler.command.bench_overlap import OverlapSetup, bench_overlap, overlap_objects
 from coupler.command.check import Findings, check_spec
-from coupler.command.coupled_run import RunOptions, draw, draw_worker, print_launches, run_spec
-from coupler.command.help_texts import BENCH, CHECK, DESCRIPTION, EXIT_CODES, PLAN, PLOT, RUN
+from coupler.command.coupled_run import (
+    RunOptions,
+    draw,
+    draw_timeline,
+    draw_timelines,
+    draw_worker,
+    print_launches,
+    run_spec,
+)
+from coupler.command.help_texts import (
+    BENCH,
+    CHECK,
+    DESCRIPTION,
+    EXIT_CODES,
+    PLAN,
+    PLOT,
+    RUN,
+    TIMELINE,
+)
 from coupler.command.plan import build_plan, choose_worker, parse_ranks, plan_json, with_ranks
-from coupler.command.tables import print_bench, print_plan, say
+from coupler.command.tables import print_bench, print_overlap, print_plan, say
 from coupler.spec import CouplingSpec
 from coupler.spec_load import load_spec
 from coupler.spec_yaml import SpecError
@@ -72,12 +90,14 @@ def _parser() -> argparse.ArgumentParser:
     plan = add("plan", "show who sends what to whom", PLAN, _plan)
     run = add("run", "run a coupled job", RUN, _run)
     plot = add("plot", "draw a finished run", PLOT, _plot)
+    timeline = add("timeline", "draw what each rank did when", TIMELINE, _timeline)
     bench = add("bench", "measure how fast fields are exchanged", BENCH, _bench)
-    bench.add_argument("what", choices=["exchange"], help="what to measure")
-    bench.add_argument("--size", metavar="X,Y,Z", type=_numbers, default=(400, 400, 31))
-    bench.add_argument("--ranks", metavar="MODEL,WORKERS", type=_numbers, default=(2, 2))
+    bench.add_argument("what", choices=["exchange", "overlap"], help="what to measure")
+    bench.add_argument("--size", metavar="X,Y,Z", type=_numbers, help="of the grid")
+    bench.add_argument("--ranks", metavar="MODEL,WORKERS", type=_numbers)
     bench.add_argument("--halo", metavar="N", type=int, default=8)
     bench.add_argument("--steps", metavar="N", type=int, default=15, help="that count")
+    bench.add_argument("--plot", metavar="FILE", type=Path, help="of overlap: draw both jobs")
     bench.add_argument("--json", action="store_true", help="a list of objects for scripts")
     for command in (check, plan, run):
         command.add_argument("spec", metavar="SPEC", type=Path, help="the coupling spec (YAML)")
@@ -123,6 +143,14 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--timeout", metavar="SECONDS", type=_seconds, help="end a job that runs longer"
     )
+    run.add_argument(
+        "--timeline",
+        action="store_true",
+        help="trace what each rank does when: timeline.json and timeline.png in run.directory",
+    )
+    timeline.add_argument(
+        "directory", metavar="DIRECTORY", type=Path, help="of a run, or of its traces"
+    )
     plot.add_argument(
         "directory", metavar="RUNDIR", type=Path, help="where the run wrote its files"
     )
@@ -153,15 +181,33 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def _bench(options: argparse.Namespace, console: Console) -> int:
-    if len(options.size) != 3 or len(options.ranks) != 2:
+    overlap = options.what == "overlap"
+    size = options.size or ((200, 200, 4) if overlap else (400, 400, 31))
+    ranks = options.ranks or ((1, 1) if overlap else (2, 2))
+    if len(size) != 3 or len(ranks) != 2:
         raise SpecError(["bench: expected --size X,Y,Z and --ranks MODEL,WORKERS"])
-    setup = Setup(options.size, options.ranks, options.halo, options.steps)
+    if overlap:
+        return _bench_overlap(OverlapSetup(size, ranks, options.steps), options, console)
+    setup = Setup(size, ranks, options.halo, options.steps)
     results = list(bench_exchange(setup))
     if options.json:
         print(json.dumps(as_objects(results), indent=2))
     else:
         print_bench(console, results)
     return 0
+
+
+def _bench_overlap(setup: OverlapSetup, options: argparse.Namespace, console: Console) -> int:
+    results = list(bench_overlap(setup))
+    if options.json:
+        print(json.dumps(overlap_objects(results), indent=2))
+    else:
+        print_overlap(console, results)
+    if options.plot is None:
+        return 0
+    said = Console(stderr=True) if options.json else console
+    jobs = {f"lag {result.lag}": result.traces for result in results}
+    return 0 if draw_timelines(said, jobs, options.plot) else 1
 
 
 def _load(options: argparse.Namespace) -> CouplingSpec:
@@ -209,11 +255,15 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     _say_remarks(findings, Console(stderr=True) if options.dry_run else console)
     if findings.errors:
         return _say_mistakes(findings.errors)
-    run = RunOptions(launcher, options.reference, options.timeout)
+    run = RunOptions(launcher, options.reference, options.timeout, options.timeline)
     if options.dry_run:
         print_launches(spec, run, console)
         return 0
     return run_spec(spec, run, console)
+
+
+def _timeline(options: argparse.Namespace, console: Console) -> int:
+    return 0 if draw_timeline(console, options.directory) else 1
 
 
 def _plot(options: argparse.Namespace, console: Console) -> int:

@@ -59,6 +59,7 @@ examples:
   halocline run double_gyre.yaml
   halocline run double_gyre.yaml --ranks ocean=8,closure=2
   halocline run double_gyre.yaml --reference      with and without the closure, and a picture
+  halocline run double_gyre.yaml --timeline       what each rank did when, as a picture
   halocline run double_gyre.yaml --dry-run        the commands, to type or for a job script
   halocline run double_gyre.yaml --mpirun 'mpirun --hostfile hosts'
 """,
@@ -77,16 +78,33 @@ examples:
 """,
 )
 
+TIMELINE = (
+    """\
+Draw what each rank did when, from the traces of `halocline run SPEC --timeline`, or of a job that
+was typed by hand with HALOCLINE_TRACE=DIRECTORY: timeline.json for ui.perfetto.dev, and
+timeline.png, which needs matplotlib: pip install 'halocline[plot]'. The title has the share of
+their time that the components waited.
+""",
+    """\
+examples:
+  halocline run double_gyre.yaml --timeline
+  halocline timeline runs/double_gyre
+""",
+)
+
 BENCH = (
     """\
 Measure an exchange of one field, there and back, between real Fortran ranks and workers, in turn
 with raw contiguous MPI of as many float64 values in the same run. Every value is compared. The
 ratio is what counts: machines are noisy. The goals are those for the defaults on two cores.
+overlap: a model that computes 20 ms a step and a worker that computes 12 ms, with lag 0 and lag 1;
+how long the model waits, by the traces of its ranks.
 """,
     """\
 examples:
   halocline bench exchange
   halocline bench exchange --size 180,148,1 --ranks 1,1 --halo 1
   halocline bench exchange --json
+  halocline bench overlap --plot overlap.png
 """,
 )

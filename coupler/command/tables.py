@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from coupler.command.bench import Result
+from coupler.command.bench_overlap import GOAL, Overlap
 from coupler.command.plan import Plan, PlannedExchange, imbalance, peak_memory
 from coupler.monitor import summary
 from coupler.spec import CouplingSpec
@@ -139,5 +140,21 @@ def print_bench(console: Console, results: list[Result]) -> None:
             f"{result.raw * 1e3:.2f} ms",
             Text(f"{result.ratio:.2f}", style=style),
             f"{result.variant.goal:.1f}",
+        )
+    console.print(table)
+
+
+def print_overlap(console: Console, results: list[Overlap]) -> None:
+    """How long the model waits, and what its step takes."""
+    table = Table("lag", "the model waits", "a step takes", "goal")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for result in results:
+        style = "" if not result.lag else "green" if result.waiting <= GOAL else "yellow"
+        table.add_row(
+            str(result.lag),
+            Text(f"{result.waiting:.2%}", style=style),
+            f"{result.step * 1e3:.2f} ms",
+            f"{GOAL:.0%}" if result.lag else "",
         )
     console.print(table)

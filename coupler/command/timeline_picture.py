@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from coupler.command.timeline import Event, RankTrace, title, with_compute
+from coupler.spec_yaml import SpecError
 
 COLOURS = {
     "compute": "#9ecae1",
@@ -28,8 +29,13 @@ RANKS = 12  # rows of a component
 
 
 def draw_timelines(jobs: Mapping[str, Sequence[RankTrace]], path: Path) -> None:
-    """Each job by its name: two rows of `path`, over the first dates and over a few of them."""
+    """Each job by its name: two parts of `path`, of the first dates and of a few of them.
+
+    Raises SpecError where there is nothing to draw, ValueError for an ending that is no picture's.
+    """
     shown = {name: _shown(traces) for name, traces in jobs.items()}
+    if not all(shown.values()):
+        raise SpecError([f"{path}: nothing to draw: no rank has done anything"])
     rows = sum(len(traces) for traces in shown.values())
     size = (11, 1.0 + 1.9 * len(shown) + 0.6 * rows)
     figure = Figure(figsize=size, layout="constrained")
@@ -63,10 +69,11 @@ def _dates(traces: Sequence[RankTrace]) -> list[int]:
 
 
 def _draw(axes: Axes, traces: Sequence[RankTrace], dates: Sequence[int]) -> None:
-    """What happened between the first model rank's first and last event of `dates`."""
-    of_model = [e for e in traces[0].events if dates and dates[0] <= e.date <= dates[-1]]
-    begin = min((e.begin for e in of_model), default=0.0)
-    end = max((e.end for e in of_model), default=1.0)
+    """From the first model rank's first event of `dates` to the first one behind them."""
+    first = traces[0].since(dates[0])
+    behind = first.since(dates[-1] + 1)
+    begin = first.begin
+    end = behind.begin if behind.events else begin + first.seconds
     for row, trace in enumerate(traces):
         inside = [e for e in with_compute(trace) if e.end >= begin and e.begin <= end]
         for what, colour in COLOURS.items():  # waits last: they lie within puts
