@@ -16,6 +16,7 @@ from pathlib import Path
 TRACE = "HALOCLINE_TRACE"  # environment: the directory for the ranks' files; off without it
 LIMIT = "HALOCLINE_TRACE_LIMIT"  # environment: events of a rank
 DEFAULT_LIMIT = 20_000
+LOOKS = 9  # at the clocks
 ENDING = ".trace.csv"
 MAGIC = "# halocline trace"  # then component, rank, model or worker, host
 COLUMNS = "begin,end,what,date,fields"  # seconds since 1970 by the node's clock
@@ -27,7 +28,8 @@ class Trace:
 
     def __init__(self, file: TextIOWrapper, limit: int) -> None:
         self._file, self._left = file, limit
-        self._origin = time.time() - time.perf_counter()
+        # a rank may lose its core between the two clocks: of some looks the best is the latest
+        self._origin = max(time.time() - time.perf_counter() for _ in range(LOOKS))
 
     def record(self, what: str, begun: float, ended: float, date: int, fields: str) -> None:
         """`what` (wait, exchange, inference) took from `begun` to `ended`, of perf_counter [s]."""

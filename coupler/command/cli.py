@@ -148,9 +148,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="trace what each rank does when: timeline.json and timeline.png in run.directory",
     )
-    timeline.add_argument(
-        "directory", metavar="DIRECTORY", type=Path, help="of a run, or of its traces"
-    )
+    timeline.add_argument("directory", metavar="DIRECTORY", type=Path, help="where the traces are")
     plot.add_argument(
         "directory", metavar="RUNDIR", type=Path, help="where the run wrote its files"
     )

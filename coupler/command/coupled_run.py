@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -32,7 +32,6 @@ from coupler.trace import ENDING, TRACE
 # How halocline's two sides, and models, begin the line that says why a job ended.
 REASON = re.compile(r"halocline: |[\w.-]+: error: ", re.IGNORECASE)
 MORE = re.compile(r"  \S+:\d+: ")
-TRACES = "trace"  # in the run's directory
 TAIL = 10  # lines of a log that says no reason
 
 
@@ -54,7 +53,14 @@ def print_launches(spec: CouplingSpec, options: RunOptions, console: Console) ->
         path = reference_path(spec, inner)
         say(console, f"# without the workers; {path} is {spec.namelist} with {changes}")
         say(console, str(reference_launch(spec, inner, path, options.launcher)))
-    say(console, str(coupled_launch(spec, directory, options.launcher)))
+    say(console, str(_coupled(spec, directory, options)))
+
+
+def _coupled(spec: CouplingSpec, directory: Path, options: RunOptions) -> Launch:
+    launch = coupled_launch(spec, directory, options.launcher)
+    if not options.timeline:
+        return launch
+    return replace(launch, environment=launch.environment | {TRACE: str(directory)})
 
 
 def run_spec(spec: CouplingSpec, options: RunOptions, console: Console) -> int:
@@ -75,8 +81,8 @@ def run_spec(spec: CouplingSpec, options: RunOptions, console: Console) -> int:
             return outcome.code
     profile = _emptied(directory / "profile", "*.json")
     if options.timeline:
-        _emptied(directory / TRACES, f"*{ENDING}")
-    launch = coupled_launch(spec, directory, options.launcher)
+        _emptied(directory, f"*{ENDING}")
+    launch = _coupled(spec, directory, options)
     outcome = _run(console, "coupled", spec, launch, steps_of_workers(spec, profile), options)
     workers = [component.name for component in spec.components if component.is_worker]
     profiles = read_profiles(profile, workers)
@@ -85,7 +91,10 @@ def run_spec(spec: CouplingSpec, options: RunOptions, console: Console) -> int:
     if not outcome.failed and options.reference:
         draw(console, directory, inner)
     if options.timeline:
-        draw_timeline(console, directory)  # of a job that failed, too
+        try:
+            draw_timeline(console, directory)  # of a job that failed, too
+        except SpecError as error:  # it failed before it began
+            say(console, f"no timeline: {'; '.join(error.messages)}", "yellow")
     return outcome.code
 
 
@@ -110,8 +119,6 @@ def _run(
     log = launch.directory / "job.log"
     begun = time.time()
     environment = {MONITOR: str(launch.directory / "profile")}
-    if options.timeline:
-        environment[TRACE] = str(launch.directory / TRACES)
     with JobProgress(console, label, spec, source) as progress:
 
         def show(line: str) -> None:
@@ -205,8 +212,8 @@ def draw_worker(console: Console, path: Path, item: PlannedExchange, rank: int) 
 
 
 def draw_timeline(console: Console, directory: Path) -> bool:
-    """timeline.json and timeline.png of the traces in `directory` or its `trace`; false with a word
-    why where there can be no picture. Raises SpecError where there are no traces."""
+    """timeline.json and timeline.png of the traces in `directory`; false with a word why where
+    there can be no picture. Raises SpecError where there are no traces."""
     traces = read_traces(directory)
     path = directory / "timeline.json"
     write_chrome(traces, path)

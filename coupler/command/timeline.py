@@ -56,13 +56,12 @@ class RankTrace:
 
 def read_traces(directory: Path) -> list[RankTrace]:
     """Models before workers. Raises SpecError where there are none, or a file is no trace."""
-    inner = directory / "trace"
-    files = list(directory.glob(f"*{ENDING}")) or list(inner.glob(f"*{ENDING}"))
+    files = list(directory.glob(f"*{ENDING}"))
     if not files:
         raise SpecError(
             [
-                f"{directory}: no traces; expected *{ENDING} here or in {inner.name}/, which "
-                "`halocline run SPEC --timeline` writes, and any job with HALOCLINE_TRACE=directory"
+                f"{directory}: no traces; expected *{ENDING}, which `halocline run SPEC "
+                "--timeline` writes, and any job with HALOCLINE_TRACE=directory"
             ]
         )
     return sorted(map(_read, files), key=lambda t: (t.kind != "model", t.component, t.rank))

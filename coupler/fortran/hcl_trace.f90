@@ -18,6 +18,7 @@ module hcl_trace
 
   integer, parameter :: default_limit = 20000   !< events of a rank
   integer(c_int), parameter :: clock_realtime = 0
+  integer, parameter :: looks = 9   !< at the clocks
 
   type, bind(c) :: timespec_type
     integer(c_long) :: seconds, nanoseconds
@@ -40,7 +41,8 @@ contains
     character(:), allocatable :: directory, limit
     character(MPI_MAX_PROCESSOR_NAME) :: host
     character(256) :: reason
-    integer :: length, status
+    real(real64) :: now
+    integer :: length, status, look
 
     directory = environment('HALOCLINE_TRACE')
     if (directory == '') return
@@ -63,7 +65,12 @@ contains
     write (unit, '(a)') '# halocline trace,'//trim(coupler%name)//','//text(coupler%rank)//',model,'// &
       host(:length), 'begin,end,what,date,fields'
     flush (unit)
-    origin = real_time() - MPI_Wtime()
+    ! a rank may lose its core between the two clocks: of some looks the best is the latest
+    origin = 0
+    do look = 1, looks
+      now = real_time()
+      origin = max(origin, now - MPI_Wtime())
+    end do
     tracing = .true.
   end subroutine open_trace
 
