@@ -40,7 +40,7 @@ def unpack(message: Message, values: Array, arrays: Arrays) -> None:
         array = arrays[route.field.name]
         if (cells := _by_cell(route)) is not None:
             first = at + route.field.levels * cells.before + cells.column
-            y, x = cells.targets
+            y, x = cells.in_worker
             for level in range(route.field.levels):
                 array[level, y, x] = values[first + level * cells.width]
             at += route.values
@@ -59,7 +59,7 @@ def pack(message: Message, arrays: Arrays, values: Array) -> None:
         array = arrays[route.field.name]
         if (cells := _by_cell(route)) is not None:
             first = at + route.field.levels * cells.before + cells.column
-            y, x = cells.sources
+            y, x = cells.in_worker
             for level in range(route.field.levels):
                 values[first + level * cells.width] = array[level, y, x]
             at += route.values

@@ -75,15 +75,28 @@ def values(field: FieldSpec, grid: GridSpec, number: int = 0) -> np.ndarray:
     return 1.0 + np.arange(np.prod(shape)).reshape(shape) + 1000.0 * number
 
 
+def decoded(words: Sequence[int], at: int) -> tuple[list[list[int]], int]:
+    """The patches of one field, whose words begin at `at`, as the client reads them; their end."""
+    count, at = int(words[at]), at + 1
+    if count >= 0:
+        end = at + 9 * count
+        return [[int(n) for n in words[p : p + 9]] for p in range(at, end, 9)], end
+    rows = []
+    for row in range(at, at - 2 * count, 2):
+        place, width = divmod(int(words[row]), 2**32)
+        y, low = divmod(int(words[row + 1]), 2**32)
+        sign = -1 if low % 2 else 1
+        rows.append([width, 1, place, 0, low // 2 % 4 - 1, 1, sign, low // 8, y])
+    return rows, at - 2 * count
+
+
 def packed(words: Sequence[int], arrays: Sequence[np.ndarray], box: Box) -> np.ndarray:
     """What a model rank that owns `box` sends: `words` is one encoded plan, `arrays` are global."""
     at, sent = 2, []
     for array in arrays:
         mine = array[:, box.y0 : box.y1, box.x0 : box.x1]
-        patches, at = words[at], at + 1
-        for _ in range(patches):
-            ni, nj, i0, j0, step_i, step_j, sign, *_ = words[at : at + 9]
-            at += 9
+        patches, at = decoded(words, at)
+        for ni, nj, i0, j0, step_i, step_j, sign, *_ in patches:
             sent += [
                 sign * mine[k, j0 + j * step_j, i0 + i * step_i]
                 for k in range(mine.shape[0])
@@ -107,11 +120,9 @@ def unpacked(
     for array, count in zip(arrays, filled, strict=True):
         mine = array[:, box.y0 : box.y1, box.x0 : box.x1]
         counted = count[:, box.y0 : box.y1, box.x0 : box.x1]
-        patches, at = words[at], at + 1
-        for _ in range(patches):
-            ni, nj, i0, j0, step_i, step_j, sign, *_ = words[at : at + 9]
+        patches, at = decoded(words, at)
+        for ni, nj, i0, j0, step_i, step_j, sign, *_ in patches:
             assert (step_i, step_j, sign) == (1, 1, 1)
-            at += 9
             for k in range(mine.shape[0]):
                 for j in range(nj):
                     for i in range(ni):

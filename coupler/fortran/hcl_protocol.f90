@@ -5,7 +5,7 @@ module hcl_protocol
   implicit none (type, external)
   private
 
-  character(*), parameter, public :: protocol_magic = 'HALOCL03'
+  character(*), parameter, public :: protocol_magic = 'HALOCL04'
   integer, parameter, public :: name_length = 64
   integer, parameter, public :: kind_length = 8
   integer, parameter, public :: digest_length = 64
