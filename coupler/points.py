@@ -228,6 +228,6 @@ def _owned(rectangle: Rectangle, spans: Cells, runs: Owners) -> RowColumns | Non
         target_x = found.start - np.repeat(spans[0] - x.target, counts)
     if x.step == 0:
         width = np.full_like(width, x.length)
-    width, target_x, place = (column.astype(np.int32) for column in (width, target_x, place))
-    step, sign = (np.full(len(width), number, np.int8) for number in (x.step, rectangle.sign))
-    return RowColumns(np.repeat(rows, counts), width, target_x, place, step, sign)
+    small = [column.astype(np.int32) for column in (width, target_x, place)]
+    signs = [np.full(len(width), number, np.int8) for number in (x.step, rectangle.sign)]
+    return RowColumns(np.repeat(rows, counts), small[0], small[1], small[2], signs[0], signs[1])
