@@ -18,8 +18,24 @@ from rich.console import Console
 from coupler.command.bench.benches import BENCHES, run_bench
 from coupler.command.bench.report import Bench, BenchFailed
 from coupler.command.check import Findings, check_spec
-from coupler.command.coupled_run import RunOptions, draw, draw_worker, print_launches, run_spec
-from coupler.command.help_texts import BENCH, CHECK, DESCRIPTION, EXIT_CODES, PLAN, PLOT, RUN
+from coupler.command.coupled_run import (
+    RunOptions,
+    draw,
+    draw_timeline,
+    draw_worker,
+    print_launches,
+    run_spec,
+)
+from coupler.command.help_texts import (
+    BENCH,
+    CHECK,
+    DESCRIPTION,
+    EXIT_CODES,
+    PLAN,
+    PLOT,
+    RUN,
+    TIMELINE,
+)
 from coupler.command.plan import build_plan, choose_worker, parse_ranks, plan_json, with_ranks
 from coupler.command.tables import print_plan, say
 from coupler.spec import CouplingSpec
@@ -83,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     plan = add("plan", "show who sends what to whom", PLAN, _plan)
     run = add("run", "run a coupled job", RUN, _run)
     plot = add("plot", "draw a finished run", PLOT, _plot)
+    timeline = add("timeline", "draw what each rank did when", TIMELINE, _timeline)
     bench = add("bench", "measure what things cost on this machine", BENCH, None)
     benches = bench.add_subparsers(title="benches", metavar="NAME", required=True)
     for item in BENCHES:
@@ -133,6 +150,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--timeout", metavar="SECONDS", type=_seconds, help="end a job that runs longer"
     )
+    run.add_argument(
+        "--timeline",
+        action="store_true",
+        help="trace what each rank does when: timeline.json and timeline.png in run.directory",
+    )
+    timeline.add_argument("directory", metavar="DIRECTORY", type=Path, help="where the traces are")
     plot.add_argument(
         "directory", metavar="RUNDIR", type=Path, help="where the run wrote its files"
     )
@@ -205,11 +228,15 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     _say_remarks(findings, Console(stderr=True) if options.dry_run else console)
     if findings.errors:
         return _say_mistakes(findings.errors)
-    run = RunOptions(launcher, options.reference, options.timeout)
+    run = RunOptions(launcher, options.reference, options.timeout, options.timeline)
     if options.dry_run:
         print_launches(spec, run, console)
         return 0
     return run_spec(spec, run, console)
+
+
+def _timeline(options: argparse.Namespace, console: Console) -> int:
+    return 0 if draw_timeline(console, options.directory) else 1
 
 
 def _plot(options: argparse.Namespace, console: Console) -> int:
