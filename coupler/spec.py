@@ -16,6 +16,10 @@ Pivot = Literal["T", "F"]
 Wire = Literal["float32", "float64"]
 Operation = Literal["instant", "average", "accumulate", "min", "max"]
 Transport = Literal["auto", "messages", "windows"]
+GridFile = Literal["nemo", "cf", "oasis", "scrip"]
+Method = Literal["identity", "nearest", "bilinear", "barycentric", "conservative", "conservative2"]
+Generator = Literal["auto", "own", "yac"]
+Normalisation = Literal["fraction", "destination"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,44 @@ class FieldSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class FileGeometry:
+    """Where the cells are is in a file."""
+
+    path: Path
+    kind: GridFile
+    point: Point  # of nemo
+    prefix: str | None  # of oasis: the grid's name in grids.nc
+
+
+@dataclass(frozen=True, slots=True)
+class AxesGeometry:
+    """A rectilinear grid by its edges [degrees], in the order of the cells."""
+
+    lon: tuple[float, ...]  # (nx + 1,)
+    lat: tuple[float, ...]  # (ny + 1,)
+
+
+@dataclass(frozen=True, slots=True)
+class TripolarGeometry:
+    """The generated tripolar grid: a bipolar cap north of `cap` [degrees]."""
+
+    south: float
+    cap: float
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """`by` x `by` cells of `parent` are one cell, or one cell of it is `by` x `by` cells."""
+
+    parent: GridSpec
+    step: Literal["coarsen", "refine"]
+    by: int
+
+
+Geometry = FileGeometry | AxesGeometry | TripolarGeometry | Derived
+
+
+@dataclass(frozen=True, slots=True)
 class GridSpec:
     name: str
     nx: int
@@ -53,6 +95,20 @@ class GridSpec:
     boundary_x: Boundary
     boundary_y: Boundary  # of the south alone where there is a north fold
     north: Pivot | None = None
+    geometry: Geometry | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RegridSpec:
+    """How an exchange goes from the model's grid to the worker's, or back."""
+
+    grid: GridSpec  # the worker's
+    method: Method | None  # None: the weights are in a file
+    generator: Generator  # who makes them; auto: YAC for what there is no own code for
+    weights: Path | None
+    normalisation: Normalisation
+    fallback: Literal["nan", "nearest"] | float  # what cells that the method leaves empty hold
+    place: str
 
 
 @dataclass(frozen=True, slots=True)
