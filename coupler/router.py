@@ -7,7 +7,7 @@ of every cell that it answers for. Its partners are told their lists and hold no
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import overload
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from coupler.boundary import Rectangle, Run, overlap, rectangles
 from coupler.decomposition import Box, Decomposition
-from coupler.points import Cells, Owners, RowColumns, merged, owned_rows, row_spans
+from coupler.points import Cells, Need, Owners, RowColumns, merged, owned_rows, row_spans
 from coupler.spec import FieldSpec, GridSpec
 
 CELLS = FieldSpec("cells", "T", "scalar", "zero", 1, "")  # which cells there are, as a field
@@ -137,11 +137,11 @@ def _owners(decomposition: Decomposition, x: Run, y: Run) -> NDArray[np.int64]:
     return np.flatnonzero(touched)
 
 
-def _field_patches(
-    field: FieldSpec, grid: GridSpec, owners: Decomposition, box: Box, halo: int
+def _owned_patches(
+    rectangles: Iterable[Rectangle], owners: Decomposition
 ) -> Iterator[tuple[int, Patch]]:
-    """(owner rank, patch) for every rectangle of the padded `box` that has an owner."""
-    for rectangle in _padded_rectangles(field, grid, box, halo):
+    """(owner rank, patch) for every part of `rectangles` that has an owner."""
+    for rectangle in rectangles:
         for rank in _owners(owners, rectangle.x, rectangle.y):
             owner = owners.box(int(rank))
             x = overlap(rectangle.x, owner.x0, owner.x1)
@@ -226,13 +226,25 @@ def route_to_worker(
     """
     if box.cells == 0:
         return ()
+    padded = [_padded_rectangles(field, grid, box, halo) for field in fields]
     if isinstance(model, Owners):
-        padded = [_padded_rectangles(field, grid, box, halo) for field in fields]
-        needs = [tuple(p for r in found for p in _but_last_row(r, grid)) for found in padded]
-        owned = owned_rows(needs, grid.nx, model)
+        padded = [[p for r in found for p in _but_last_row(r, grid)] for found in padded]
+    return route_cells(fields, [tuple(found) for found in padded], grid, model)
+
+
+def route_cells(
+    fields: tuple[FieldSpec, ...],
+    needs: Sequence[Need],
+    grid: GridSpec,
+    owners: Decomposition | Owners,
+) -> tuple[Message, ...]:
+    """What the owners of the source cells of `needs`, rectangles of each field, send; by rank."""
+    if isinstance(owners, Owners):
+        owned = owned_rows(needs, grid.nx, owners)
         rows = {need: _rows(columns, to_worker=True) for need, columns in owned.items()}
         return _messages_of_rows(fields, [rows[need] for need in needs])
-    return _messages(fields, [list(_field_patches(f, grid, model, box, halo)) for f in fields])
+    found = {need: list(_owned_patches(need, owners)) for need in dict.fromkeys(needs)}
+    return _messages(fields, [found[need] for need in needs])
 
 
 def route_from_worker(

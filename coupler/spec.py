@@ -37,6 +37,7 @@ class FieldSpec:
     time: Operation = "instant"  # over the puts since the exchange's last date
     scale: float = 1.0
     offset: float | None = None
+    mask: str | None = None  # a field of 0..1 at the same point: what counts when it is regridded
 
     @property
     def last_level(self) -> int:
@@ -142,6 +143,12 @@ class ExchangeSpec:
     static: tuple[FieldSpec, ...]  # sent once, at start, by the model
     place: str
     statistics: bool = False  # of every field, in a table
+    regrid: RegridSpec | None = None  # the worker has another grid than the model
+
+    @property
+    def worker_grid(self) -> GridSpec:
+        """The grid of the worker's boxes, halo and arrays; `grid` is the model's."""
+        return self.regrid.grid if self.regrid else self.grid
 
     @property
     def reduced(self) -> tuple[FieldSpec, ...]:

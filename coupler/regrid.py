@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: MIT
+"""The rows of weights that one rank applies: which source cells they need, and the sums. No MPI.
+
+Source cells arrive as they are, in an array of the grid's chosen rows and columns; a row of weights
+makes one cell of a padded array from them. Each row is added up from its first link to its last by
+one rank that has all of its sources, so its bits do not depend on who has the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import nan
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coupler.blank import rectangles_of
+from coupler.boundary import Rectangle, Run, rectangles
+from coupler.decomposition import Box
+from coupler.points import Cells
+from coupler.spec import FieldSpec, GridSpec, Point
+from coupler.weights import Rows, Weights, WeightsError, rows_of
+
+Array = NDArray[np.floating]
+WeightsOf = Callable[[FieldSpec], Weights]  # a field's point, and what it is on a wall, matter
+
+
+def shown_cells(
+    field: FieldSpec, grid: GridSpec, box: Box
+) -> tuple[Cells, NDArray[np.int8]]:
+    """(y, x) of a padded `box`: the number x + y * nx of the cell shown, -1 for none; its sign."""
+    cells = np.full((box.ny, box.nx), -1, np.int64)
+    signs = np.ones((box.ny, box.nx), np.int8)
+    for r in rectangles(field, grid, box.y0, box.y1, box.x0, box.x1):
+        y, x = (run.source + run.step * np.arange(run.length) for run in (r.y, r.x))
+        here = np.s_[r.y.target : r.y.target + r.y.length, r.x.target : r.x.target + r.x.length]
+        cells[here] = y[:, None] * grid.nx + x
+        signs[here] = r.sign
+    return cells, signs
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Cells of a grid of `nx` columns that rows of weights need.
+
+    They lie in an array of those of the grid's rows `y` and columns `x` that have any of them;
+    what else it has is not asked for, and stays 0.
+    """
+
+    nx: int
+    y: Cells
+    x: Cells
+    needed: NDArray[np.bool_]  # (y, x) of the array
+
+    @classmethod
+    def of(cls, cells: Cells, nx: int) -> Sources:
+        rows, columns = np.divmod(np.unique(cells), nx)
+        y, x = np.unique(rows), np.unique(columns)
+        needed = np.zeros((len(y), len(x)), np.bool_)
+        needed[np.searchsorted(y, rows), np.searchsorted(x, columns)] = True
+        return cls(nx, y, x, needed)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.y), len(self.x)
+
+    @property
+    def box(self) -> Box:
+        """The array seen as a box of its own."""
+        return Box(0, len(self.x), 0, len(self.y))
+
+    def places(self, cells: Cells) -> Cells:
+        """Where `cells` lie in the array: x + y * columns."""
+        rows, columns = np.divmod(cells, self.nx)
+        return np.searchsorted(self.y, rows) * len(self.x) + np.searchsorted(self.x, columns)
+
+    def rectangles(self) -> tuple[Rectangle, ...]:
+        """The cells of the array, each once, and where in the grid they come from."""
+        if not self.needed.size:
+            return ()
+        return tuple(
+            Rectangle(row, column)
+            for rows, columns in rectangles_of(self.needed)
+            for row in _runs(self.y, rows)
+            for column in _runs(self.x, columns)
+        )
+
+
+def _runs(numbers: Cells, part: slice) -> Iterable[Run]:
+    """Consecutive `numbers` of a part, as runs whose targets are their places."""
+    chosen = numbers[part]
+    breaks = np.flatnonzero(np.diff(chosen) != 1) + 1
+    at = part.start
+    for run in np.split(chosen, breaks):
+        yield Run(at, len(run), int(run[0]), 1)
+        at += len(run)
+
+
+@dataclass(frozen=True)
+class Regridding:
+    """One field on this rank: cells (y, x) of an array from gathered sources.
+
+    Cells without any source hold `fallback`; what no cell of the grid shows is 0.
+    """
+
+    shape: tuple[int, int]
+    matrix: Any  # (cells, sources), compressed rows, float64; links in the order of the weights
+    negative: Cells  # cells that show another with its sign changed
+    outside: NDArray[np.bool_]  # (cells,) no cell of the grid is shown
+    empty: NDArray[np.bool_]  # (cells,) one is, but it has no source
+    fallback: float
+    fraction: bool  # values of a field with a mask are those of what the mask lets through
+
+    def fill(self, sources: Array, out: Array, mask: Array | None = None) -> None:
+        """(level, y, x) of gathered sources -> of the rank's array.
+
+        `mask`: of the sources, 0..1, of one level or of all; a row's links then count by it.
+        """
+        for level, (values, filled) in enumerate(zip(sources, out, strict=True)):
+            if mask is None:
+                row, empty = self.matrix @ values.ravel(), self.empty
+            else:
+                row, empty = self._masked(values.ravel(), mask[min(level, len(mask) - 1)].ravel())
+            row[empty] = self.fallback
+            row[self.outside] = 0.0
+            row[self.negative] *= -1.0
+            filled[...] = row.reshape(self.shape)
+
+    def _masked(
+        self, values: Array, mask: Array
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        open_ = mask > 0
+        # what a masked cell holds, NaN included, never enters
+        row = self.matrix @ np.where(open_, values.astype(np.float64) * mask, 0.0)
+        cover = self.matrix @ np.where(open_, mask, 0.0).astype(np.float64)
+        empty = cover <= 0
+        if self.fraction:
+            np.divide(row, cover, out=row, where=~empty)
+        return row, empty
+
+
+def _regridding(
+    rows: Rows,
+    sources: Sources,
+    cells: Cells,
+    signs: NDArray[np.int8],
+    settings: tuple[float, bool],
+) -> Regridding:
+    """`rows`: of every cell that is shown, in the order of `cells` (y, x)."""
+    shown = cells.ravel() >= 0
+    counts = np.zeros(cells.size, np.int64)
+    counts[shown] = np.diff(rows.indptr)
+    indptr = np.concatenate(([0], np.cumsum(counts)))
+    columns = sources.places(rows.source)
+    size = sources.shape[0] * sources.shape[1]
+    matrix = _sparse().csr_array((rows.value, columns, indptr), shape=(cells.size, size))
+    negative = np.flatnonzero(signs.ravel() < 0)
+    empty = shown & (counts == 0)
+    return Regridding(cells.shape, matrix, negative, ~shown, empty, *settings)
+
+
+def _sparse() -> Any:
+    try:
+        import scipy.sparse
+    except ImportError as error:
+        raise WeightsError(
+            "regridding multiplies with SciPy's sparse arrays, which are not installed; "
+            "pip install 'halocline[regrid]'"
+        ) from error
+    return scipy.sparse
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one rank regrids in one exchange: sources by point, and the rows of each field."""
+
+    sources: Mapping[Point, Sources]
+    fields: Mapping[str, Regridding]
+
+
+def own_cells(box: Box, nx: int) -> tuple[Cells, NDArray[np.int8]]:
+    """As `shown_cells`, of a box without halo, where no boundary plays a part."""
+    cells = np.arange(box.y0, box.y1)[:, None] * nx + np.arange(box.x0, box.x1)
+    return cells, np.ones(cells.shape, np.int8)
+
+
+def plan_rows(
+    fields: Sequence[FieldSpec],
+    show: Callable[[FieldSpec], tuple[Cells, NDArray[np.int8]]],
+    weights_of: WeightsOf,
+    fallback: float = nan,
+    fraction: bool = True,
+) -> Plan:
+    """Rows of weights for the cells of the target grid that `show` tells.
+
+    Fields at the same point share their sources, so that one can mask another.
+    """
+    shown = {field: show(field) for field in fields}
+    rows = {f: rows_of(weights_of(f), cells[cells >= 0]) for f, (cells, _) in shown.items()}
+    sources: dict[Point, Sources] = {}
+    for field in fields:
+        if field.point not in sources:
+            needed = [rows[other].source for other in fields if other.point == field.point]
+            nx = weights_of(field).source_shape[1]
+            sources[field.point] = Sources.of(np.concatenate(needed), nx)
+    return Plan(
+        sources,
+        {
+            f.name: _regridding(rows[f], sources[f.point], *shown[f], (fallback, fraction))
+            for f in fields
+        },
+    )
