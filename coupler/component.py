@@ -86,15 +86,18 @@ class Component:
 
     @property
     def box(self) -> Box:
-        """This rank's cells of the global grid, without halo."""
+        """This rank's cells of the worker's grid, without halo."""
         return self._inboxes[0].channel.box
 
     @cached_property
     def owned(self) -> NDArray[np.bool_]:
         """(y, x) of the padded box of the first exchange: cells that a model rank owns, or images
         of such cells beyond a periodic boundary or a fold. Elsewhere there is land that the model
-        dropped, or a closed boundary."""
+        dropped, or a closed boundary. On another grid than the model's: cells that such cells are
+        a source of."""
         channel = self._inboxes[0].channel
+        if channel.owned is not None:
+            return channel.owned
         return owned_cells(channel.exchange.grid, channel.model, channel.box, channel.halo)
 
     @property
@@ -103,7 +106,7 @@ class Component:
         return {
             field.name: shape
             for out in self._outboxes
-            for field, shape in zip(out.channel.fields, out.channel.shapes, strict=True)
+            for field, shape in zip(out.channel.fields, out.channel.step_shapes, strict=True)
         }
 
     def _open_trace(self) -> None:
@@ -124,6 +127,7 @@ class Component:
         self._return_partial()  # first of all: hcl_start waits for it
         self._inboxes: list[Inbox] = []
         self._outboxes: list[Outbox] = []
+        masks: dict[str, Mapping[str, Array]] = {}
         for channel in agreement.channels:
             if channel.direction == PARTIAL:
                 continue
@@ -133,8 +137,11 @@ class Component:
             inbox = Inbox(self.world, channel, ranks, self._segment)
             if channel.direction == STATIC:
                 self.static |= self._receive_static(inbox)
+                masks[channel.exchange.place] = inbox.sources_here
             else:
                 self._inboxes.append(inbox)
+        for inbox in self._inboxes:
+            inbox.masks = masks.get(inbox.channel.exchange.place, {})
         self._idle = not any(inbox.channel.messages for inbox in self._inboxes)
         size = int(self.world.local.size)
         first = self.world.local.allreduce(size if self._idle else self.rank, MPI.MIN)
@@ -223,9 +230,9 @@ class Component:
         for out in self._due(self._outboxes, date):
             names = " ".join(field.name for field in out.channel.fields)
             with self.profile.measure("wait", date, names):  # for an earlier answer to be taken
-                arrays = out.next_arrays()
-            answers |= arrays
-            halos |= dict.fromkeys(arrays, self.spec.answered(out.channel.exchange).halo)
+                out.next_arrays()
+            answers |= out.step_arrays
+            halos |= dict.fromkeys(out.step_arrays, self.spec.answered(out.channel.exchange).halo)
         self._step = Step(self.profile.steps, date, inputs, answers, halos)
         return self._step
 

@@ -71,21 +71,24 @@ def with_list_errors(
 def ask_owners(world: World, directory: Directory, spans: Cells) -> Owners:
     """The owners of the cells `spans`, (2, n) in order. Collective over the component."""
     edges = directory.edges.tolist()
-    asked = _swap(world, [clipped(spans, *ends).ravel() for ends in pairwise(edges)])
+    asked = swap(world, [clipped(spans, *ends).ravel() for ends in pairwise(edges)])
     answers = []
     for question in asked:
         mine = directory.owners.within(question.reshape(2, -1))
         answers.append(np.concatenate((mine.start, mine.stop, mine.rank, mine.local)))
-    told = [words.reshape(4, -1) for words in _swap(world, answers)]
+    told = [words.reshape(4, -1) for words in swap(world, answers)]
     return Owners(*np.concatenate(told, axis=1))
 
 
-def _swap(world: World, sent: list[Cells]) -> list[Cells]:
-    """sent[r] goes to rank r of the component; what rank r sent here comes back as item r."""
+def swap(world: World, sent: list[Cells], what: str = WHAT) -> list[Cells]:
+    """sent[r] goes to rank r of the component; what rank r sent here comes back as item r.
+
+    Collective over the component.
+    """
     counts = np.array([len(words) for words in sent], np.int64)
     expected = np.empty_like(counts)
-    world.wait_requests([world.local.Ialltoall(counts, expected)], WHAT)
+    world.wait_requests([world.local.Ialltoall(counts, expected)], what)
     data = np.empty(int(expected.sum()), np.int64)
     request = world.local.Ialltoallv([np.concatenate(sent), counts], [data, expected])
-    world.wait_requests([request], WHAT)
+    world.wait_requests([request], what)
     return np.split(data, np.cumsum(expected)[:-1])

@@ -3,17 +3,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from mpi4py import MPI
+from numpy.typing import NDArray
 
 from coupler.agreement import disagreements
 from coupler.chunks import Chunk, chunk_bytes, cut
 from coupler.decomposition import Box, Decomposition, decompose
 from coupler.directory import Directory, ask_owners, receive_lists, with_list_errors
-from coupler.points import Owners, merged
+from coupler.peers import Peers, answer_split, meet_peers
+from coupler.points import Cells, Owners, merged
 from coupler.protocol import (
     IN,
     NUMBER_PARTIAL,
@@ -32,9 +34,12 @@ from coupler.protocol import (
     encode_treatment,
     encode_window,
 )
-from coupler.router import Message, cells_needed, route_from_worker, route_to_worker
+from coupler.regrid import Plan, owned_targets, plan_exchange, route_inputs
+from coupler.regrid_weights import field_weights
+from coupler.router import Message, cells_needed, own_rectangle, route_from_worker, spans_of
 from coupler.spec import CouplingSpec, ExchangeSpec, FieldSpec
 from coupler.spec_yaml import hint
+from coupler.weights import WeightsError
 from coupler.window import LINE, Places, Segment, Shape, end_of, lay_out
 from coupler.world import CouplingError, Members, World, require_members
 
@@ -48,11 +53,15 @@ class Channel:
     direction: int  # seen from the model
     lag: int  # of the stream's answers: the sender holds lag + 2 exchanges
     fields: tuple[FieldSpec, ...]
-    box: Box  # this rank's, without halo
+    box: Box  # this rank's, without halo; of an answer and of half sums on the model's grid
     model: Decomposition | Owners  # who owns the cells that this rank's routes ask for
     messages: tuple[Message, ...]
     windowed: frozenset[int] = frozenset()  # partners that share this rank's memory
     places: Places | None = None  # of the arrays and counters that they share
+    # where the worker has another grid than the model:
+    rows: Plan | None = None  # to the worker: what comes are sources, what a step sees is made here
+    owned: NDArray[np.bool_] | None = None  # (y, x) of the padded box: made of cells with an owner
+    peers: Peers | None = None  # from the worker: an answer is made of what several ranks computed
 
     @property
     def slots(self) -> int:
@@ -75,9 +84,18 @@ class Channel:
 
     @property
     def shapes(self) -> tuple[Shape, ...]:
-        """(level, y, x) of this rank's array of each field: padded inputs, or answers without."""
+        """(level, y, x) of what travels of each field: padded inputs, or answers without."""
+        if self.rows is not None:
+            sources = self.rows.sources
+            return tuple((field.levels, *sources[field.point].shape) for field in self.fields)
         padded = self.box.padded(self.halo)
         return tuple((field.levels, padded.ny, padded.nx) for field in self.fields)
+
+    @property
+    def step_shapes(self) -> tuple[Shape, ...]:
+        """(level, y, x) of this rank's array of each field as a step sees it."""
+        box = (self.peers.box if self.peers else self.box).padded(self.halo)
+        return tuple((field.levels, box.ny, box.nx) for field in self.fields)
 
 
 @dataclass(frozen=True)
@@ -106,8 +124,9 @@ def shake_hands(world: World, spec: CouplingSpec) -> Agreement:
     found = disagreements(spec, world.name, declaration)
     if found:
         raise CouplingError("\n  ".join(["the model and the spec disagree:", *found]))
-    owners = _owners(world, spec, declaration, directories)
-    channels = tuple(_share(world, _plan(world, spec, owners), model))
+    rows = {spec.index(e): _plan_rows(world, spec, e) for e in _mine(spec, world.name) if e.regrid}
+    owners = _owners(world, spec, declaration, directories, rows)
+    channels = tuple(_share(world, _plan(world, spec, owners, rows), model))
     _send_config(world, spec, declaration, channels, model)
     _send_plans(world, channels, model)
     world.time_limit = spec.time_limit
@@ -124,7 +143,7 @@ def partner_of(spec: CouplingSpec, worker: str) -> str:
 
 
 def worker_decomposition(spec: CouplingSpec, exchange: ExchangeSpec, ranks: int) -> Decomposition:
-    """The boxes of the exchange's worker; the same for every exchange on the same grid."""
+    """The boxes of the exchange's worker on its grid; the same for every exchange on it."""
     worker = exchange.target if spec.component(exchange.target).is_worker else exchange.source
     shape = spec.component(worker).decomposition
     if shape is not None and shape[0] * shape[1] != ranks:
@@ -132,7 +151,25 @@ def worker_decomposition(spec: CouplingSpec, exchange: ExchangeSpec, ranks: int)
             f"{spec.component(worker).place}: decomposition is {shape[0]} x {shape[1]}, but "
             f"{worker} runs on {ranks} ranks; leave it out, or make them agree"
         )
-    return decompose(worker, exchange.grid.nx, exchange.grid.ny, ranks, shape)
+    return decompose(worker, exchange.worker_grid.nx, exchange.worker_grid.ny, ranks, shape)
+
+
+def channel_decomposition(spec: CouplingSpec, exchange: ExchangeSpec, ranks: int) -> Decomposition:
+    """What each worker rank receives without halo, or answers: boxes of `Channel.box`."""
+    split = worker_decomposition(spec, exchange, ranks)
+    if spec.component(exchange.target).is_worker or exchange.regrid is None:
+        return split
+    return answer_split(split, exchange.grid.nx, exchange.grid.ny)
+
+
+def _plan_rows(world: World, spec: CouplingSpec, exchange: ExchangeSpec) -> Plan:
+    """The rows of weights of this rank's padded box, or of the cells that it answers for."""
+    ranks, to_worker = int(world.local.size), exchange.target == world.name
+    box = channel_decomposition(spec, exchange, ranks).box(world.rank)
+    try:
+        return plan_exchange(exchange, field_weights(exchange, to_worker), box, to_worker)
+    except WeightsError as error:
+        raise CouplingError(str(error)) from error
 
 
 def _receive_declaration(world: World, name: str, model: Members) -> Declaration:
@@ -150,61 +187,95 @@ def _owners(
     spec: CouplingSpec,
     declaration: Declaration,
     directories: dict[str, Directory],
+    rows: Mapping[int, Plan],
 ) -> dict[str, Decomposition | Owners]:
     """By grid: every rank's box, or from the directory what this rank's exchanges ask for."""
     found: dict[str, Decomposition | Owners] = {}
-    mine = _exchanges(spec, world.name)
+    mine = _mine(spec, world.name)
     for grid in dict.fromkeys(exchange.grid for exchange in mine):
         boxes = declaration.grids[grid.name]
         if isinstance(boxes, Decomposition):
             found[grid.name] = boxes
             continue
-        needed = []
-        for exchange in mine:
-            if exchange.grid == grid:
-                box = worker_decomposition(spec, exchange, int(world.local.size)).box(world.rank)
-                fields = (*exchange.fields, *exchange.static)
-                needed.append(cells_needed(fields, grid, box, exchange.halo))
+        needed = [_needed(world, spec, e, rows) for e in mine if e.grid == grid]
         found[grid.name] = ask_owners(world, directories[grid.name], merged(needed))
     return found
 
 
-def _exchanges(spec: CouplingSpec, worker: str) -> tuple[ExchangeSpec, ...]:
+def _needed(
+    world: World, spec: CouplingSpec, exchange: ExchangeSpec, rows: Mapping[int, Plan]
+) -> Cells:
+    """The cells of the model's grid whose owners this rank has to know."""
+    box = channel_decomposition(spec, exchange, int(world.local.size)).box(world.rank)
+    if exchange.regrid is None:
+        return cells_needed((*exchange.fields, *exchange.static), exchange.grid, box, exchange.halo)
+    if exchange.source == world.name:
+        return spans_of([own_rectangle(box)], exchange.grid.nx)
+    sources = rows[spec.index(exchange)].sources.values()
+    half_sums = own_rectangle(_partial_box(world, exchange))
+    found = (half_sums, *(r for source in sources for r in source.rectangles()))
+    return spans_of(found, exchange.grid.nx)
+
+
+def _partial_box(world: World, exchange: ExchangeSpec) -> Box:
+    """The cells of the model whose half sums this rank keeps, whatever the worker's grid is."""
+    grid, ranks = exchange.grid, int(world.local.size)
+    return decompose(world.name, grid.nx, grid.ny, ranks).box(world.rank)
+
+
+def _mine(spec: CouplingSpec, worker: str) -> tuple[ExchangeSpec, ...]:
     return (*spec.incoming(worker), *spec.outgoing(worker))
 
 
 def _plan(
-    world: World, spec: CouplingSpec, owners: dict[str, Decomposition | Owners]
+    world: World,
+    spec: CouplingSpec,
+    owners: dict[str, Decomposition | Owners],
+    rows: Mapping[int, Plan],
 ) -> list[Channel]:
     channels = []
-    mine = _exchanges(spec, world.name)
+    mine, ranks = _mine(spec, world.name), int(world.local.size)
     deepest = max((exchange.lag for exchange in mine), default=0)
     for exchange in mine:
-        box = worker_decomposition(spec, exchange, int(world.local.size)).box(world.rank)
+        box = channel_decomposition(spec, exchange, ranks).box(world.rank)
         model, number = owners[exchange.grid.name], NUMBERS * spec.index(exchange)
+        plan = rows.get(spec.index(exchange))
         if exchange.source == world.name:
             messages = route_from_worker(exchange.fields, exchange.grid, model, box)
-            fields = exchange.fields
-            channels.append(
-                Channel(exchange, number, IN, exchange.lag, fields, box, model, messages)
-            )
+            fields, peers = exchange.fields, None
+            if plan is not None:
+                split = worker_decomposition(spec, exchange, ranks)
+                peers = meet_peers(world, fields, plan, exchange.worker_grid, split)
+            ends = (fields, box, model, messages)
+            channels.append(Channel(exchange, number, IN, exchange.lag, *ends, peers=peers))
             continue
+        owned = owned_targets(plan, exchange.grid, model) if plan else None
         for fields, direction in ((exchange.fields, OUT), (exchange.static, STATIC)):
             if fields:
-                messages = route_to_worker(fields, exchange.grid, model, box, exchange.halo)
+                messages = route_inputs(fields, exchange, model, box, plan)
                 offset = NUMBER_STATIC if direction == STATIC else 0
-                ends = (box, model, messages)
-                channels.append(
-                    Channel(exchange, number + offset, direction, deepest, fields, *ends)
-                )
+                ends = (fields, box, model, messages)
+                channel = Channel(exchange, number + offset, direction, deepest, *ends)
+                channels.append(replace(channel, rows=plan, owned=owned))
         if exchange.reduced:
             # each cell once, with its owner, as an answer: a halo has no business in a restart
+            box = _partial_box(world, exchange) if plan else box
             messages = route_from_worker(exchange.reduced, exchange.grid, model, box)
-            number += NUMBER_PARTIAL
-            channels.append(
-                Channel(exchange, number, PARTIAL, 0, exchange.reduced, box, model, messages)
-            )
+            ends = (exchange.reduced, box, model, messages)
+            channels.append(Channel(exchange, number + NUMBER_PARTIAL, PARTIAL, 0, *ends))
+    _require_steps(world, channels)
     return channels
+
+
+def _require_steps(world: World, channels: Sequence[Channel]) -> None:
+    """A rank to which nobody sends has no step; the answers of its cells would be lacking."""
+    if not any(c.peers and c.peers.box.cells for c in channels):
+        return
+    if not any(c.messages for c in channels if c.direction == OUT):
+        raise CouplingError(
+            f"{world}: no rank of the model has any of the cells that this rank's box is made of; "
+            "with regridding every worker rank needs some: take fewer workers"
+        )
 
 
 def _uses_windows(spec: CouplingSpec) -> bool:

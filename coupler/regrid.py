@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from coupler.blank import rectangles_of
 from coupler.boundary import Rectangle, Run, rectangles
-from coupler.decomposition import Box
-from coupler.points import Cells
-from coupler.spec import FieldSpec, GridSpec, Point
+from coupler.decomposition import Box, Decomposition
+from coupler.points import Cells, Owners
+from coupler.router import CELLS, Message, route_cells, route_to_worker, unowned_cells
+from coupler.spec import ExchangeSpec, FieldSpec, GridSpec, Point
 from coupler.weights import Rows, Weights, WeightsError, rows_of
 
 Array = NDArray[np.floating]
@@ -112,6 +113,11 @@ class Regridding:
     empty: NDArray[np.bool_]  # (cells,) one is, but it has no source
     fallback: float
     fraction: bool  # values of a field with a mask are those of what the mask lets through
+
+    @property
+    def unmapped(self) -> NDArray[np.bool_]:
+        """(y, x) of the array: cells that no source has a part in."""
+        return (self.outside | self.empty).reshape(self.shape)
 
     def fill(self, sources: Array, out: Array, mask: Array | None = None) -> None:
         """(level, y, x) of gathered sources -> of the rank's array.
@@ -212,3 +218,70 @@ def plan_rows(
             for f in fields
         },
     )
+
+
+def plan_exchange(
+    exchange: ExchangeSpec, weights_of: WeightsOf, box: Box, to_worker: bool
+) -> Plan:
+    """Of one worker rank: `box` is its own on its grid, or, of an answer, on the model's.
+
+    Raises WeightsError where cells are left without a source that nothing says how to fill.
+    """
+    regrid, grid = exchange.regrid, exchange.grid
+    assert regrid is not None
+    fields: tuple[FieldSpec, ...] = (*exchange.fields, *exchange.static)
+    fallback = regrid.fallback if isinstance(regrid.fallback, float) else nan
+    if to_worker:
+        padded = box.padded(exchange.halo)
+        plan = plan_rows(
+            (*fields, CELLS),
+            lambda field: shown_cells(field, regrid.grid, padded),
+            weights_of,
+            fallback,
+            regrid.normalisation == "fraction",
+        )
+    else:
+        plan = plan_rows(fields, lambda _: own_cells(box, grid.nx), weights_of, fallback)
+    if np.isnan(fallback) and exchange.check_finite:
+        for field in fields:
+            if field.mask is None:
+                _require_sources(exchange, field, plan.fields[field.name])
+    return plan
+
+
+def _require_sources(exchange: ExchangeSpec, field: FieldSpec, regridding: Regridding) -> None:
+    count = int(regridding.empty.sum())
+    if count:
+        raise WeightsError(
+            f"{field.place}: field '{field.name}': {count} of the {regridding.empty.size} cells of "
+            "a worker rank have no source, and would be NaN at every step; give regrid a fallback "
+            f"(nearest, or a number), or check_finite: false ({exchange.place})"
+        )
+
+
+def route_inputs(
+    fields: tuple[FieldSpec, ...],
+    exchange: ExchangeSpec,
+    model: Decomposition | Owners,
+    box: Box,
+    plan: Plan | None,
+) -> tuple[Message, ...]:
+    """What each model rank sends to the worker that owns `box`: its padded cells, or the sources
+    that their rows of weights need; sorted by model rank."""
+    if plan is None:
+        return route_to_worker(fields, exchange.grid, model, box, exchange.halo)
+    needs = [plan.sources[field.point].rectangles() for field in fields]
+    return route_cells(fields, needs, exchange.grid, model)
+
+
+def owned_targets(
+    plan: Plan, grid: GridSpec, model: Decomposition | Owners
+) -> NDArray[np.bool_]:
+    """(y, x) of the padded box: T points with a source that a model rank owns."""
+    sources = plan.sources["T"]
+    messages = route_cells((CELLS,), [sources.rectangles()], grid, model)
+    owned = ~unowned_cells(messages, 0, sources.box, 0)
+    regridding = plan.fields[CELLS.name]
+    links = abs(regridding.matrix) @ owned.ravel().astype(np.float64)
+    found: NDArray[np.bool_] = links.reshape(regridding.shape) > 0
+    return found

@@ -175,7 +175,7 @@ def _padded_rectangles(field: FieldSpec, grid: GridSpec, box: Box, halo: int) ->
     return rectangles(field, grid, padded.y0, padded.y1, padded.x0, padded.x1)
 
 
-def _own_cells(box: Box) -> Rectangle:
+def own_rectangle(box: Box) -> Rectangle:
     """The cells of `box` itself; halo and boundaries play no part."""
     return Rectangle(Run(0, box.ny, box.y0, 1), Run(0, box.nx, box.x0, 1))
 
@@ -185,7 +185,12 @@ def cells_needed(fields: Sequence[FieldSpec], grid: GridSpec, box: Box, halo: in
     if box.cells == 0:
         return merged(())
     found = {r for field in (*fields, CELLS) for r in _padded_rectangles(field, grid, box, halo)}
-    return merged([row_spans(r, grid.nx) for r in (*found, _own_cells(box))])
+    return spans_of((*found, own_rectangle(box)), grid.nx)
+
+
+def spans_of(rectangles: Iterable[Rectangle], nx: int) -> Cells:
+    """(2, n) first cell and end: the numbers of all source cells of `rectangles`."""
+    return merged([row_spans(r, nx) for r in rectangles])
 
 
 def _messages_of_rows(
@@ -258,7 +263,7 @@ def route_from_worker(
         return ()
     if isinstance(model, Owners):
         # what the worker takes of its own cells, it answers
-        own = (_own_cells(box),)
+        own = (own_rectangle(box),)
         rows = _rows(owned_rows([own], grid.nx, model)[own], to_worker=False)
         return _messages_of_rows(fields, [rows] * len(fields))
     found = list(_answers(model, box))

@@ -143,7 +143,7 @@ class ExchangeSpec:
     static: tuple[FieldSpec, ...]  # sent once, at start, by the model
     place: str
     statistics: bool = False  # of every field, in a table
-    regrid: RegridSpec | None = None  # the worker has another grid than the model
+    regrid: RegridSpec | None = None  # None: the worker's grid is the model's
 
     @property
     def worker_grid(self) -> GridSpec:

@@ -26,7 +26,7 @@ class AxisLinks:
 
 
 def coarsening(
-    coarse: GridSpec, fine: GridSpec, field: FieldSpec, area: NDArray[np.float64] | None = None
+    fine: GridSpec, coarse: GridSpec, field: FieldSpec, area: NDArray[np.float64] | None = None
 ) -> Weights:
     """Fine -> coarse: T points are means over cells, weighted by their `area` (y, x) [m2] or 1,
     which is 0 where they are masked; U and V points are means over the faces of a face."""
@@ -40,7 +40,7 @@ def coarsening(
     if area is None or field.point != "T":
         return weights_of(*shapes, target, source, value)
     flat, cells = np.ravel(area), coarse.nx * coarse.ny
-    whole = np.bincount(target, flat[source], cells)
+    whole = np.bincount(target, flat[source], cells).astype(np.float64)
     kept = flat[source] > 0
     target, source = target[kept], source[kept]
     fraction = np.bincount(target, minlength=cells) / by**2

@@ -14,7 +14,7 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 from coupler.exact_sum import exact_terms, rounded_sum
-from coupler.handshake import Channel, worker_decomposition
+from coupler.handshake import Channel, channel_decomposition
 from coupler.protocol import TAG_STATISTICS, Words
 from coupler.spec import CouplingSpec
 from coupler.world import CouplingError, World
@@ -101,7 +101,7 @@ class Statistics:
     def _others(self, channel: Channel) -> list[int]:
         """The other ranks that own cells, in the job's numbers."""
         ranks = self.world.members[self.world.name].ranks
-        split = worker_decomposition(self.spec, channel.exchange, len(ranks))
+        split = channel_decomposition(self.spec, channel.exchange, len(ranks))
         return [rank for rank, cells in zip(ranks, split.cells(), strict=True) if cells][1:]
 
     def _send(self, mine: list[float]) -> None:

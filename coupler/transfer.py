@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from coupler.blank import blank, rectangles_of
 from coupler.chunks import Chunk, Piece, values_of
 from coupler.handshake import Channel
+from coupler.peers import Peers
 from coupler.protocol import HEADER_WORDS, TAG_DATA, Words
 from coupler.router import (
     FieldRoute,
@@ -149,16 +150,23 @@ class Inbox:
         """`ranks`: the model's ranks in the job; messages name their partners in the model."""
         self.channel, self.segment = channel, segment
         self.slots = slot_arrays(channel, segment)
-        self.outside = {
-            f.name: cells
-            for index, f in enumerate(channel.fields)
-            if (cells := unowned_cells(channel.messages, index, channel.box, channel.halo)).any()
-        }
-        self._blank = {name: rectangles_of(cells) for name, cells in self.outside.items()}
+        lacking = unfilled_cells(channel)
+        self.outside = lacking
+        self._blank = {name: rectangles_of(cells) for name, cells in lacking.items()}
+        self.masks: Arrays = {}  # static ones of the exchange; of sources
+        self._landing: Arrays = self.slots[0]  # what messages bring, in their own places
         self.sequence = 0  # exchanges that have come whole
         self.unpacking = 0.0  # [s]
         self.sources = [_source(world, channel, m, ranks[m.partner]) for m in channel.messages]
-        self.arrays: Arrays = self.slots[0]
+        self.arrays: Arrays = self._landing  # what a step sees
+        if channel.rows is not None:
+            regrid, names = channel.rows.fields, [f.name for f in channel.fields]
+            self.outside = {name: regrid[name].unmapped for name in names}
+            self.arrays = step_arrays(channel)
+        self._brings = {  # what waits for a piece of a field: itself, and what it masks
+            f.name: [f.name, *(g.name for g in channel.fields if g.mask == f.name)]
+            for f in channel.fields
+        }
         self._lacking: dict[str, int] = {}  # of each field the chunks that bring the rest of it
         self._open: list[Source] = []  # from which more is to come
         self._date: int | None = None
@@ -166,12 +174,15 @@ class Inbox:
     def expect(self, date: int) -> None:
         """The next exchange is that of `date`: from now on `poll` fills `arrays` with it."""
         self._date = date
-        self.arrays = self.slots[self.sequence % len(self.slots)]
+        self._landing = self.slots[self.sequence % len(self.slots)]
+        if self.channel.rows is None:
+            self.arrays = self._landing
         self._lacking = dict.fromkeys((f.name for f in self.channel.fields), 0)
         for source in self.sources:
             source.taken = 0
             for piece in (piece for chunk in source.chunks for piece in chunk):
-                self._lacking[self.channel.fields[piece.field].name] += 1
+                for name in self._brings[self.channel.fields[piece.field].name]:
+                    self._lacking[name] += 1
         self._open = list(self.sources)
         for name, lacking in self._lacking.items():
             if not lacking:
@@ -218,23 +229,34 @@ class Inbox:
         chunk = source.chunks[source.taken]
         if not source.windowed:
             values = posted.words[HEADER_WORDS:].view(self.channel.exchange.wire)
-            unpack(source.message, chunk, values, self.arrays)
+            unpack(source.message, chunk, values, self._landing)
         elif self.segment is not None:
             self.segment.sync()
-        self.unpacking += time.perf_counter() - begun
         source.taken += 1
         source.total += 1
         if self.channel.repeats or source.total + AHEAD <= len(source.chunks):
             posted.request.Start()
         for piece in chunk:
-            name = self.channel.fields[piece.field].name
-            self._lacking[name] -= 1
-            if not self._lacking[name]:
-                self._complete(name)
+            for name in self._brings[self.channel.fields[piece.field].name]:
+                self._lacking[name] -= 1
+                if not self._lacking[name]:
+                    self._complete(name)
+        self.unpacking += time.perf_counter() - begun
 
     def _complete(self, name: str) -> None:
+        """All of a field is here, and of what masks it."""
         if (rectangles := self._blank.get(name)) is not None:
-            blank(self.arrays[name], rectangles)
+            blank(self._landing[name], rectangles)
+        if self.channel.rows is not None:
+            sources = {**self.masks, **self._landing}
+            mask = next(f.mask for f in self.channel.fields if f.name == name)
+            regridding = self.channel.rows.fields[name]
+            regridding.fill(sources[name], self.arrays[name], sources[mask] if mask else None)
+
+    @property
+    def sources_here(self) -> Arrays:
+        """What messages brought, before it was regridded."""
+        return self._landing
 
     def release(self) -> None:
         """The arrays of the last exchange have been read: the model may write over them."""
@@ -273,6 +295,7 @@ class Outbox:
     ) -> None:
         self.world, self.channel, self.segment = world, channel, segment
         self.arrays = slot_arrays(channel, segment, private=channel.slots)
+        self._gather = Gather(world, channel, channel.peers) if channel.peers else None
         self._blank = rectangles_of(unanswered_cells(channel.messages, channel.box))
         self.sequence = 0
         self.slots = [
@@ -294,13 +317,25 @@ class Outbox:
             self.world.wait(lambda: bool((taken >= oldest).all()), what)
         return self.arrays[self._slot]
 
+    @property
+    def step_arrays(self) -> Arrays:
+        """Where a step's answers may be computed: what `next_arrays` gave, or on another grid."""
+        return self._gather.own if self._gather else self.arrays[self._slot]
+
     def settle(self, answers: Arrays) -> Arrays:
         """The answers as they leave, in the wire's precision.
 
         They are copied into `next_arrays`, unless they lie there or messages can take them from
-        where they are. Where nobody takes an answer its inputs were zero and it may be 0 / 0: zero.
+        where they are. On another grid than the model's they are regridded into it, which every
+        rank of the worker that has steps does at the same time. Where nobody takes an answer its
+        inputs were zero and it may be 0 / 0: zero.
         """
         arrays = self.arrays[self._slot]
+        if self._gather is not None:
+            for name, sources in self._gather(answers).items():
+                self._gather.rows[name].fill(sources, arrays[name])
+                blank(arrays[name], self._blank)
+            return arrays
         kept = self.channel.windowed or self._blank or self.channel.exchange.statistics
         if not kept and all(answers[name].dtype == arrays[name].dtype for name in arrays):
             return {name: answers[name] for name in arrays}
@@ -351,6 +386,55 @@ class Outbox:
             self.world.wait_requests(_requests(sinks), "the model to take the last answers")
             for request in _requests(sinks):
                 request.Free()
+        if self._gather is not None:
+            self._gather.close()
+
+
+class Gather:
+    """Answers that other worker ranks computed, where this rank's rows of weights need them."""
+
+    def __init__(self, world: World, channel: Channel, peers: Peers) -> None:
+        self.world, self.peers, self.rows = world, peers, peers.plan.fields
+        wire = np.dtype(channel.exchange.wire)
+        self.own = step_arrays(channel)
+        shapes = {f.name: (f.levels, *peers.plan.sources[f.point].shape) for f in channel.fields}
+        self._sources = {name: np.zeros(shape, wire) for name, shape in shapes.items()}
+        self._comes, self._goes = (
+            [(m, np.zeros(m.values, wire)) for m in messages]
+            for messages in (peers.receives, peers.sends)
+        )
+        local, tag = world.local, channel.number
+        self._receives, self._sends = (
+            [start(values, m.partner, tag) for m, values in ends if m.partner != local.rank]
+            for start, ends in ((local.Recv_init, self._comes), (local.Send_init, self._goes))
+        )
+
+    def __call__(self, answers: Arrays) -> Arrays:
+        """(level, y, x) of this rank's cells -> of the gathered sources, in the wire's precision.
+
+        Every rank of the worker that has cells calls it for the same answers, in the same order.
+        """
+        for request in self._receives:
+            request.Start()
+        for name, array in self.own.items():
+            if answers[name] is not array:
+                np.copyto(array, answers[name], casting="same_kind")
+        mine = [values for m, values in self._comes if m.partner == self.world.local.rank]
+        for message, values in self._goes:
+            pack(message, whole(message), self.own, values)
+            if message.partner == self.world.local.rank:
+                mine[0][...] = values
+        for request in self._sends:
+            request.Start()
+        what = "the answers of other ranks of the worker"
+        self.world.wait_requests([*self._receives, *self._sends], what)
+        for message, values in self._comes:
+            unpack(message, whole(message), values, self._sources)
+        return self._sources
+
+    def close(self) -> None:
+        for request in (*self._receives, *self._sends):
+            request.Free()
 
 
 def _sink(world: World, channel: Channel, message: Message, rank: int) -> Sink:
@@ -366,6 +450,27 @@ def _sink(world: World, channel: Channel, message: Message, rank: int) -> Sink:
 
 def _requests(sinks: Sequence[Sink]) -> list[MPI.Request]:
     return [parcel.request for sink in sinks for parcel in sink.parcels]
+
+
+def step_arrays(channel: Channel) -> Arrays:
+    """Zeros (level, y, x) by name as a step sees them, where the worker's grid is another."""
+    wire = channel.exchange.wire
+    shapes = zip(channel.fields, channel.step_shapes, strict=True)
+    return {field.name: np.zeros(shape, wire) for field, shape in shapes}
+
+
+def unfilled_cells(channel: Channel) -> dict[str, NDArray[np.bool_]]:
+    """By field, if there are any: cells (y, x) of what messages fill that none of them fills."""
+    found = {}
+    for index, field in enumerate(channel.fields):
+        box, halo = channel.box, channel.halo
+        if channel.rows is not None:
+            sources = channel.rows.sources[field.point]
+            box, halo = sources.box, 0
+        cells = unowned_cells(channel.messages, index, box, halo)
+        if cells.any():
+            found[field.name] = cells
+    return found
 
 
 def slot_arrays(channel: Channel, segment: Segment | None, private: int = 1) -> list[Arrays]:
