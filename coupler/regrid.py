@@ -28,9 +28,7 @@ Array = NDArray[np.floating]
 WeightsOf = Callable[[FieldSpec], Weights]  # a field's point, and what it is on a wall, matter
 
 
-def shown_cells(
-    field: FieldSpec, grid: GridSpec, box: Box
-) -> tuple[Cells, NDArray[np.int8]]:
+def shown_cells(field: FieldSpec, grid: GridSpec, box: Box) -> tuple[Cells, NDArray[np.int8]]:
     """(y, x) of a padded `box`: the number x + y * nx of the cell shown, -1 for none; its sign."""
     cells = np.full((box.ny, box.nx), -1, np.int64)
     signs = np.ones((box.ny, box.nx), np.int8)
@@ -134,13 +132,12 @@ class Regridding:
             row[self.negative] *= -1.0
             filled[...] = row.reshape(self.shape)
 
-    def _masked(
-        self, values: Array, mask: Array
-    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    def _masked(self, values: Array, mask: Array) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         open_ = mask > 0
         # what a masked cell holds, NaN included, never enters
-        row = self.matrix @ np.where(open_, values.astype(np.float64) * mask, 0.0)
-        cover = self.matrix @ np.where(open_, mask, 0.0).astype(np.float64)
+        share = np.where(open_, mask, 0.0).astype(np.float64)
+        row = self.matrix @ (np.where(open_, values, 0.0) * share)
+        cover = self.matrix @ share
         empty = cover <= 0
         if self.fraction:
             np.divide(row, cover, out=row, where=~empty)
@@ -220,9 +217,7 @@ def plan_rows(
     )
 
 
-def plan_exchange(
-    exchange: ExchangeSpec, weights_of: WeightsOf, box: Box, to_worker: bool
-) -> Plan:
+def plan_exchange(exchange: ExchangeSpec, weights_of: WeightsOf, box: Box, to_worker: bool) -> Plan:
     """Of one worker rank: `box` is its own on its grid, or, of an answer, on the model's.
 
     Raises WeightsError where cells are left without a source that nothing says how to fill.
@@ -274,9 +269,7 @@ def route_inputs(
     return route_cells(fields, needs, exchange.grid, model)
 
 
-def owned_targets(
-    plan: Plan, grid: GridSpec, model: Decomposition | Owners
-) -> NDArray[np.bool_]:
+def owned_targets(plan: Plan, grid: GridSpec, model: Decomposition | Owners) -> NDArray[np.bool_]:
     """(y, x) of the padded box: T points with a source that a model rank owns."""
     sources = plan.sources["T"]
     messages = route_cells((CELLS,), [sources.rectangles()], grid, model)

@@ -88,6 +88,8 @@ def _constant(size: int, by: int) -> AxisLinks:
 
 
 def _between(size: int, by: int, boundary: str, wall: bool) -> AxisLinks:
+    if boundary == "periodic" and size == 1:
+        return _constant(size, by)  # between a face and itself
     fine = np.arange(size * by)
     high, part = np.divmod(fine + 1, by)  # face `high` of the coarse grid is at or above
     share = part / by
