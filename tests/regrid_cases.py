@@ -80,6 +80,5 @@ def sent(message: Message, arrays: list[np.ndarray]) -> np.ndarray:
         for p in route.patches:
             y = p.source_y + p.step_y * np.arange(p.ny)
             x = p.source_x + p.step_x * np.arange(p.nx)
-            for level in array:
-                values.append(p.sign * level[np.ix_(y, x)].ravel())
+            values += [p.sign * level[np.ix_(y, x)].ravel() for level in array]
     return np.concatenate([np.zeros(0), *values])

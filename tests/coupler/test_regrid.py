@@ -16,8 +16,8 @@ from coupler.decomposition import decompose
 from coupler.peers import answer_split
 from coupler.regrid import (
     Sources,
-    owned_targets,
     own_cells,
+    owned_targets,
     plan_exchange,
     plan_rows,
     route_inputs,
