@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: MIT
+"""A model and its workers on different grids: what workers see are slices of the globally regridded
+fields, and the model gets the regridded answers, bit for bit, for any number of ranks on both sides.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from coupled.cells import shown
+from coupled.exchange import python
+from coupled.regrid_worker import network
+from coupler.decomposition import decompose
+from coupler.spec import FieldSpec, GridSpec
+from coupler.staggered import coarsening, refinement
+from coupler.weights import Weights, apply
+from jobs import fortran_test, mpirun
+
+NX, NY, STEPS = 12, 8, 3
+FIELDS: dict[str, dict[str, Any]] = {
+    "t": {"point": "T", "kind": "scalar", "fill": "reflect"},
+    "u": {"point": "U", "kind": "vector_i", "fill": "replicate"},
+    "v": {"point": "V", "kind": "vector_j", "fill": "zero"},
+}
+# the model's grids by name, and the workers' that are made of them
+MODEL = {
+    "T": GridSpec("T", NX, NY, 1, "closed", "closed"),
+    "F": GridSpec("F", NX, NY, 1, "periodic", "closed", "F"),
+}
+WORKER = {
+    "T": GridSpec("coarse", NX // 2, NY // 2, 1, "closed", "closed"),
+    "F": GridSpec("fine", 2 * NX, 2 * NY, 1, "periodic", "closed", "F"),
+}
+MADE = {"coarse": {"coarsen": "T", "by": 2}, "fine": {"refine": "F", "by": 2}}
+
+
+def boundary(grid: GridSpec) -> dict[str, str]:
+    sides = {"x": grid.boundary_x, "y": grid.boundary_y}
+    return {**sides, "north": f"fold {grid.north}"} if grid.north else sides
+
+
+def spec(ranks: int, workers: int, halo: int, **more: Any) -> dict[str, Any]:
+    """`more` changes the exchanges to the worker."""
+    asked, answered = [], []
+    for name, grid in WORKER.items():
+        fields = {f"{field}_{name}": dict(kinds) for field, kinds in FIELDS.items()}
+        there = {"from": "model", "to": "worker", "grid": name, "regrid": {"to": grid.name}}
+        asked.append({**there, "halo": halo, "wire": "float64", "fields": fields, **more})
+        back = {"from": "worker", "to": "model", "grid": name, "regrid": {"from": grid.name}}
+        plain = {f"d{f}": {k: kinds[k] for k in ("point", "kind")} for f, kinds in fields.items()}
+        answered.append({**back, "fields": plain})
+    size = {"x": NX, "y": NY}
+    model = {name: {"size": size, "boundary": boundary(grid)} for name, grid in MODEL.items()}
+    return {
+        "run": {"dt": 10, "steps": STEPS, "time_limit": 20},
+        "components": {
+            "model": {"command": "stencil_model", "ranks": ranks},
+            "worker": {"worker": True, "ranks": workers},
+        },
+        "grids": {**model, **MADE},
+        "exchanges": [*asked, *answered],
+    }
+
+
+def initial() -> np.ndarray:
+    """(grid and field, y, x)"""
+    return np.random.default_rng(1).uniform(-1, 1, (2 * len(FIELDS), NY, NX))
+
+
+def weights(name: str, field: FieldSpec, to_worker: bool) -> Weights:
+    model, worker = MODEL[name], WORKER[name]
+    if (name == "T") == to_worker:
+        return coarsening(*((model, worker) if to_worker else (worker, model)), field)
+    return refinement(*((model, worker) if to_worker else (worker, model)), field)
+
+
+def padded(field: FieldSpec, grid: GridSpec, array: np.ndarray, halo: int) -> np.ndarray:
+    """The whole grid (y, x) with its halo, cell by cell."""
+    found = np.zeros((grid.ny + 2 * halo, grid.nx + 2 * halo))
+    for y, x in np.ndindex(found.shape):
+        cell = shown(grid, field, x - halo, y - halo)
+        if cell is not None:
+            found[y, x] = cell[2] * array[cell[0], cell[1]]
+    return found
+
+
+@cache
+def whole_grid(halo: int) -> tuple[np.ndarray, list[dict[str, np.ndarray]]]:
+    """The final state of one run over the whole grid, and what its network saw at each step."""
+    state, seen = initial(), []
+    for _ in range(STEPS):
+        inputs: dict[str, np.ndarray] = {}
+        for part, name in ((state[:3], "T"), (state[3:], "F")):
+            fields = [FieldSpec(f, levels=1, place="", **kinds) for f, kinds in FIELDS.items()]
+            for field, values in zip(fields, part, strict=True):
+                there = apply(weights(name, field, True), values[None])[0]
+                inputs[f"{field.name}_{name}"] = padded(field, WORKER[name], there, halo)
+            asked = [inputs[f"{field.name}_{name}"][None] for field in fields]
+            for field, values, change in zip(fields, part, network(*asked, halo), strict=True):
+                values += apply(weights(name, field, False), change)[0]
+        seen.append(inputs)
+    return state, seen
+
+
+def run(directory: Path, loaded: dict[str, Any]) -> np.ndarray:
+    """The final state of one job."""
+    parts = loaded["components"]
+    ranks, workers = parts["model"]["ranks"], parts["worker"]["ranks"]
+    split = decompose("model", NX, NY, ranks)
+    boxes = [split.box(rank) for rank in range(ranks)]
+    lines = [f"{b.x0 + 1} {b.x1} {b.y0 + 1} {b.y1}\n" for b in boxes]
+    (directory / "boxes.txt").write_text("".join(lines))
+    (directory / "case.yaml").write_text(yaml.safe_dump(loaded))
+    initial().tofile(directory / "initial.bin")
+    mpirun(
+        directory,
+        (ranks, [fortran_test("stencil_model"), str(NX), str(NY), str(STEPS)]),
+        (workers, python("regrid_worker.py", "case.yaml")),
+        timeout=60,
+    )
+    final = np.full((2 * len(FIELDS), NY, NX), np.nan)
+    for rank, b in enumerate(boxes):
+        mine = np.fromfile(directory / f"final.{rank}.bin").reshape(-1, b.ny, b.nx)
+        final[:, b.y0 : b.y1, b.x0 : b.x1] = mine
+    return final
+
+
+def bits(array: np.ndarray) -> np.ndarray:
+    """Of float64, with one zero."""
+    return (array + 0.0).view(np.int64)
+
+
+@pytest.mark.parametrize(
+    ("ranks", "workers", "halo", "transport"),
+    [
+        (1, 1, 0, "messages"),
+        (2, 6, 2, "windows"),
+        (6, 2, 10, "messages"),
+        (3, 4, 10, "both"),
+        (4, 3, 0, "windows"),
+        (5, 5, 2, "messages"),
+    ],
+)
+def test_workers_see_slices_of_the_regridded_field_and_the_model_the_regridded_answer(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ranks: int,
+    workers: int,
+    halo: int,
+    transport: str,
+) -> None:
+    """`both`: on small nodes some partners share memory and others do not."""
+    if transport == "both":
+        monkeypatch.setenv("HALOCLINE_RANKS_PER_NODE", "4")
+    named = "auto" if transport == "both" else transport
+    final = run(tmp_path, spec(ranks, workers, halo, transport=named))
+    expected, seen = whole_grid(halo)
+    for name, grid in WORKER.items():
+        split = decompose("worker", grid.nx, grid.ny, workers)
+        for rank in range(workers):
+            box = split.box(rank)
+            part = np.s_[box.y0 : box.y1 + 2 * halo, box.x0 : box.x1 + 2 * halo]
+            for step in range(STEPS):
+                with np.load(tmp_path / f"inputs.{rank}.{step}.npz") as inputs:
+                    for field in (f"{f}_{name}" for f in FIELDS):
+                        want = seen[step][field][part]
+                        np.testing.assert_array_equal(bits(inputs[field][0]), bits(want))
+    assert not np.array_equal(final, initial())
+    np.testing.assert_array_equal(bits(final), bits(expected))
