@@ -13,9 +13,13 @@ from pathlib import Path
 import mpi4py
 
 from coupler.command.launch import files_named, find_executable
-from coupler.command.plan import plan_decompositions
-from coupler.spec import ComponentSpec, CouplingSpec
+from coupler.command.plan import grid_of, plan_decompositions
+from coupler.decomposition import Box
+from coupler.regrid import plan_exchange
+from coupler.regrid_weights import field_weights
+from coupler.spec import ComponentSpec, CouplingSpec, ExchangeSpec
 from coupler.spec_yaml import hint
+from coupler.weights import WeightsError
 from ml_server.predictor import Predictor, PredictorError, load_for
 
 DAY = 86400.0  # [s]
@@ -43,6 +47,9 @@ def check_spec(spec: CouplingSpec, load: bool = True, launcher: str = "mpirun") 
     _check_reference(spec, findings)
     _check_ranks(spec, launcher, findings)
     _check_boxes(spec, findings)
+    for exchange in spec.exchanges:
+        if exchange.regrid is not None:
+            _check_weights(spec, exchange, findings)
     return findings
 
 
@@ -53,7 +60,8 @@ def _describe(spec: CouplingSpec, findings: Findings) -> None:
         f", {spec.steps} steps, {spec.steps * spec.time_step / DAY:.4g} days" if spec.steps else ""
     )
     source = spec.namelist.name if spec.namelist else spec.path.name
-    grids = {e.grid.name: e.grid for e in spec.exchanges}.values()
+    used = (grid for e in spec.exchanges for grid in (e.grid, e.worker_grid))
+    grids = {grid.name: grid for grid in used}.values()
     sizes = "; ".join(f"grid '{g.name}' {g.nx} x {g.ny} x {g.nz}" for g in grids)
     findings.passed.append(f"{source}: time step {spec.time_step} s{days}; {sizes}")
     for exchange in spec.exchanges:
@@ -187,7 +195,7 @@ def _check_boxes(spec: CouplingSpec, findings: Findings) -> None:
                     f"{split.nx} x {split.ny}; give it fewer ranks"
                 )
     for exchange in spec.exchanges:
-        split = decompositions[exchange.target][exchange.grid.name]
+        split = decompositions[exchange.target][grid_of(spec, exchange.target, exchange).name]
         boxes = [split.box(rank) for rank in range(split.ranks)]
         narrowest = min((min(box.nx, box.ny) for box in boxes if box.cells), default=0)
         if exchange.halo > narrowest:
@@ -195,3 +203,17 @@ def _check_boxes(spec: CouplingSpec, findings: Findings) -> None:
                 f"{exchange.place}: halo {exchange.halo} is wider than the narrowest box of "
                 f"{split.name}, {narrowest} cells: it reaches beyond the next rank"
             )
+
+
+def _check_weights(spec: CouplingSpec, exchange: ExchangeSpec, findings: Findings) -> None:
+    """They can be made or read, and say what every cell holds."""
+    to_worker = spec.component(exchange.target).is_worker
+    grid = grid_of(spec, exchange.target, exchange)
+    weights = field_weights(exchange, to_worker)
+    try:
+        plan_exchange(exchange, weights, Box(0, grid.nx, 0, grid.ny), to_worker)
+        found = dict.fromkeys(str(weights(field)) for field in exchange.fields)
+    except WeightsError as error:
+        findings.errors.append(str(error))
+        return
+    findings.passed += [f"{exchange.place}: {text}" for text in found]

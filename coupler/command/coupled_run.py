@@ -198,6 +198,10 @@ def draw(console: Console, directory: Path, reference: Path | None) -> bool:
 
 def draw_worker(console: Console, path: Path, item: PlannedExchange, rank: int) -> bool:
     """The picture of a plan; false with a word why where there can be none."""
+    if item.exchange.regrid is not None:
+        text = f"{item.exchange.place} is regridded: a worker's cells are made of several"
+        say(console, f"no picture: {text}", "yellow")
+        return False
     try:
         from coupler.command.plan_picture import Received, draw_plan
     except ImportError as error:

@@ -20,10 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coupler.decomposition import Decomposition, decompose
+from coupler.peers import answer_split
 from coupler.protocol import HEADER_WORDS
-from coupler.router import Message, route_from_worker, route_to_worker
-from coupler.spec import ComponentSpec, CouplingSpec, ExchangeSpec, FieldSpec
+from coupler.regrid import plan_exchange, route_inputs
+from coupler.regrid_weights import field_weights
+from coupler.router import Message, route_from_worker
+from coupler.spec import ComponentSpec, CouplingSpec, ExchangeSpec, FieldSpec, GridSpec
 from coupler.spec_yaml import SpecError, hint
+from coupler.weights import WeightsError
 
 WORD = 8  # [bytes]; a message is whole words
 
@@ -63,8 +67,8 @@ class PlannedExchange:
 
     @property
     def halo_overhead(self) -> float:
-        """Cells that travel beyond one for each cell of the grid, as a share of the grid."""
-        return self.cells / (self.target.nx * self.target.ny) - 1.0
+        """Cells that travel beyond one for each cell of the model's grid, as a share of it."""
+        return self.cells / (self.exchange.grid.nx * self.exchange.grid.ny) - 1.0
 
     def __str__(self) -> str:
         ends = f"{self.source.name} {self.source.ranks} -> {self.target.name} {self.target.ranks}"
@@ -121,8 +125,14 @@ def plan_decompositions(spec: CouplingSpec) -> dict[str, dict[str, Decomposition
     found: dict[str, dict[str, Decomposition]] = {c.name: {} for c in spec.components}
     for exchange in spec.exchanges:
         for name in (exchange.source, exchange.target):
-            found[name][exchange.grid.name] = _split(spec.component(name), exchange)
+            grid = grid_of(spec, name, exchange)
+            found[name][grid.name] = _split(spec.component(name), grid)
     return found
+
+
+def grid_of(spec: CouplingSpec, component: str, exchange: ExchangeSpec) -> GridSpec:
+    """The grid that `component` has in `exchange`."""
+    return exchange.worker_grid if spec.component(component).is_worker else exchange.grid
 
 
 @contextmanager
@@ -140,25 +150,30 @@ def _without_collection() -> Iterator[None]:
 
 @_without_collection()
 def build_plan(spec: CouplingSpec) -> Plan:
+    """Raises SpecError where weights for other grids cannot be made."""
     decompositions = plan_decompositions(spec)
     planned = []
     seconds = {c.name: np.zeros(c.ranks) for c in spec.components if c.is_worker}
     for exchange in spec.exchanges:
-        source = decompositions[exchange.source][exchange.grid.name]
-        target = decompositions[exchange.target][exchange.grid.name]
+        source, target = (
+            decompositions[name][grid_of(spec, name, exchange).name]
+            for name in (exchange.source, exchange.target)
+        )
         to_worker = spec.component(exchange.target).is_worker
         spent = seconds[exchange.target if to_worker else exchange.source]
         for static in (True, False):
             if exchange.static or not static:
-                messages = _messages(exchange, static, to_worker, source, target, spent)
+                try:
+                    messages = _messages(exchange, static, to_worker, source, target, spent)
+                except WeightsError as error:
+                    raise SpecError([str(error)]) from error
                 planned.append(PlannedExchange(exchange, static, source, target, messages))
     # static fields travel once, before everything else
     exchanges = tuple(sorted(planned, key=lambda item: not item.static))
     return Plan(decompositions, exchanges, seconds)
 
 
-def _split(component: ComponentSpec, exchange: ExchangeSpec) -> Decomposition:
-    grid = exchange.grid
+def _split(component: ComponentSpec, grid: GridSpec) -> Decomposition:
     return decompose(component.name, grid.nx, grid.ny, component.ranks, component.decomposition)
 
 
@@ -177,13 +192,16 @@ def _messages(
     model, worker = (source, target) if to_worker else (target, source)
     fields = exchange.static if static else exchange.fields
     planned = []
+    weights = field_weights(exchange, to_worker) if exchange.regrid else None
+    answers = worker if weights is None else answer_split(worker, model.nx, model.ny)
     for rank in range(worker.ranks):
-        box = worker.box(rank)
         begun = time.process_time()
         if to_worker:
-            routed = route_to_worker(fields, exchange.grid, model, box, exchange.halo)
+            box = worker.box(rank)
+            rows = plan_exchange(exchange, weights, box, to_worker) if weights else None
+            routed = route_inputs(fields, exchange, model, box, rows)
         else:
-            routed = route_from_worker(fields, exchange.grid, model, box)
+            routed = route_from_worker(fields, exchange.grid, model, answers.box(rank))
         spent[rank] += time.process_time() - begun
         for message in routed:
             ends = (message.partner, rank) if to_worker else (rank, message.partner)
@@ -203,6 +221,7 @@ def choose_worker(spec: CouplingSpec, plan: Plan, text: str | None) -> tuple[Pla
     Without a text, the rank that receives from most. Raises SpecError.
     """
     asked = [e for e in plan.exchanges if not e.static and spec.component(e.target.name).is_worker]
+    asked.sort(key=lambda e: e.exchange.regrid is not None)  # which no picture shows
     name, _, number = (text or "").rpartition("=")
     names = [item.target.name for item in asked]
     if name and name not in names:
