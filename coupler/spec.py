@@ -131,7 +131,7 @@ class ExchangeSpec:
 
     source: str
     target: str
-    grid: GridSpec
+    grid: GridSpec  # the model's
     period: int  # [s]
     lag: int  # periods between the inputs of an answer and the date at which it is got
     halo: int  # cells around a worker's box
@@ -142,6 +142,7 @@ class ExchangeSpec:
     static: tuple[FieldSpec, ...]  # sent once, at start, by the model
     place: str
     statistics: bool = False  # of every field, in a table
+    regrid: RegridSpec | None = None  # None: the worker's grid is the model's
 
     @property
     def reduced(self) -> tuple[FieldSpec, ...]:

@@ -18,12 +18,13 @@ from coupler.spec import (
     Transport,
     Wire,
 )
+from coupler.spec_regrid import read_regrid
 from coupler.spec_run import Run
 from coupler.spec_treatment import TREATMENT_KEYS, read_treatment
 from coupler.spec_yaml import Problems, Value, hint
 
 EXCHANGE_KEYS = (
-    *("from", "to", "grid", "every", "lag", "halo", "wire"),
+    *("from", "to", "grid", "regrid", "every", "lag", "halo", "wire"),
     *("transport", "check_finite", "statistics", "fields", "static"),
 )
 
@@ -155,6 +156,7 @@ def _read_exchange(
         _read_fields(found["static"], 1, False) if "static" in found else (),
         item.place,
         found["statistics"].boolean(False) if "statistics" in found else False,
+        read_regrid(found["regrid"], grids, to_worker) if "regrid" in found else None,
     )
     if "halo" in found:
         _check_mirrors(found["halo"], exchange)
