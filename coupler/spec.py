@@ -132,7 +132,7 @@ class ExchangeSpec:
 
     source: str
     target: str
-    grid: GridSpec
+    grid: GridSpec  # the model's
     period: int  # [s]
     lag: int  # periods between the inputs of an answer and the date at which it is got
     halo: int  # cells around a worker's box

@@ -18,12 +18,13 @@ from coupler.spec import (
     Transport,
     Wire,
 )
+from coupler.spec_regrid import check_masks, read_regrid
 from coupler.spec_run import Run
 from coupler.spec_treatment import TREATMENT_KEYS, read_treatment
 from coupler.spec_yaml import Problems, Value, hint
 
 EXCHANGE_KEYS = (
-    *("from", "to", "grid", "every", "lag", "halo", "wire"),
+    *("from", "to", "grid", "regrid", "every", "lag", "halo", "wire"),
     *("transport", "check_finite", "statistics", "fields", "static"),
 )
 
@@ -155,22 +156,24 @@ def _read_exchange(
         _read_fields(found["static"], 1, False) if "static" in found else (),
         item.place,
         found["statistics"].boolean(False) if "statistics" in found else False,
+        read_regrid(found["regrid"], grids, to_worker) if "regrid" in found else None,
     )
     if "halo" in found:
         _check_mirrors(found["halo"], exchange)
+    check_masks(exchange, item.problems)
     return exchange
 
 
 def _check_mirrors(halo: Value, exchange: ExchangeSpec) -> None:
     """A halo of ny cells reaches the southern mirror image of the last row, which would have to be
     folded in turn: a cell's fill is one fold or one mirror."""
-    rows = exchange.grid.ny
+    rows = exchange.worker_grid.ny
     mirrored = [f for f in (*exchange.fields, *exchange.static) if f.fill == "reflect"]
-    if exchange.grid.north is not None and mirrored and exchange.halo >= rows:
+    if exchange.worker_grid.north is not None and mirrored and exchange.halo >= rows:
         halo.problems.add(
             halo.place,
             f"halo: got {exchange.halo}, expected less than {rows}, the rows of grid "
-            f"'{exchange.grid.name}': field '{mirrored[0].name}' has fill 'reflect', and a mirror "
+            f"'{exchange.worker_grid.name}': field '{mirrored[0].name}' has fill 'reflect', and a mirror "
             "image of the north fold is not made; take a smaller halo or another fill",
         )
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
 
-from coupler.spec import Boundary, ComponentSpec, CouplingSpec, GridSpec, Pivot
+from coupler.spec import ComponentSpec, CouplingSpec
 from coupler.spec_exchanges import check_name, read_exchanges
-from coupler.spec_run import Run, read_run, read_size
+from coupler.spec_grids import read_grids
+from coupler.spec_run import read_run
 from coupler.spec_yaml import Problems, Value, read_yaml
 
 
@@ -25,7 +24,7 @@ def load_spec(path: str | Path) -> CouplingSpec:
     )
     run = read_run(found.get("run"), path, problems)
     components = _read_components(found.get("components"))
-    grids = _read_grids(found.get("grids"), run)
+    grids = read_grids(found.get("grids"), run)
     exchanges = read_exchanges(found.get("exchanges"), run, components, grids, problems)
     problems.raise_if_any()
     digest = hashlib.sha256(path.read_bytes())
@@ -101,39 +100,3 @@ def _read_decomposition(value: Value | None, ranks: int) -> tuple[int, int] | No
             value.place, f"decomposition: got {px} x {py} boxes, expected {ranks} (ranks)"
         )
     return px, py
-
-
-def _read_grids(value: Value | None, run: Run) -> dict[str, GridSpec]:
-    grids: dict[str, GridSpec] = {}
-    for name, item in value.items() if value else ():
-        check_name(name, item)
-        found = item.mapping(("size", "boundary"))
-        size = found["size"].mapping(("x", "y", "z")) if "size" in found else {}
-        numbers = {
-            axis: read_size(size.get(axis), axis, found.get("size", item), run, 1, axis != "z") or 1
-            for axis in ("x", "y", "z")
-        }
-        sides = found["boundary"].mapping(("x", "y", "north")) if "boundary" in found else {}
-        boundary: dict[str, Boundary] = {}
-        for axis in ("x", "y"):
-            side = sides[axis].choice(("closed", "periodic"), "closed") if axis in sides else None
-            boundary[axis] = cast(Boundary, side or "closed")
-        north = _read_fold(sides["north"], boundary, numbers) if "north" in sides else None
-        grids[name] = GridSpec(
-            name, numbers["x"], numbers["y"], numbers["z"], boundary["x"], boundary["y"], north
-        )
-    return grids
-
-
-def _read_fold(value: Value, boundary: Mapping[str, Boundary], size: Mapping[str, int]) -> Pivot:
-    """`north: fold T` or `fold F`: the last row meets itself about T or F points."""
-    pivot = value.choice(("fold T", "fold F"), "fold T")[-1]
-    nx, ny = size["x"], size["y"]
-    if boundary["x"] != "periodic" or boundary["y"] != "closed" or nx % 2 or ny < 2:
-        text = f"x {boundary['x']}, y {boundary['y']}, {nx} x {ny} cells"
-        value.problems.add(
-            value.place,
-            f"north fold: got {text}, expected x periodic, y closed (the south), an even number "
-            "of columns, 2 rows or more",
-        )
-    return cast(Pivot, pivot)

@@ -10,7 +10,7 @@ from typing import cast, get_args
 from coupler.spec import FieldSpec, Operation
 from coupler.spec_yaml import Value
 
-TREATMENT_KEYS = ("levels", "time", "scale", "offset")
+TREATMENT_KEYS = ("levels", "time", "scale", "offset", "mask")
 
 
 def read_treatment(field: FieldSpec, found: Mapping[str, Value], may_reduce: bool) -> FieldSpec:
@@ -30,6 +30,8 @@ def read_treatment(field: FieldSpec, found: Mapping[str, Value], may_reduce: boo
             text = f"offset: got one for a {field.kind}, expected it for scalars only"
             found["offset"].problems.add(found["offset"].place, text)
         field = replace(field, offset=found["offset"].finite(0.0))
+    if "mask" in found:
+        field = replace(field, mask=found["mask"].string())
     return field
 
 

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+"""The key `regrid` of an exchange: the worker's grid, and which weights lead there or back."""
+
+from __future__ import annotations
+
+from typing import Literal, cast, get_args
+
+from coupler.spec import (
+    ExchangeSpec,
+    FieldSpec,
+    Generator,
+    GridSpec,
+    Method,
+    Normalisation,
+    RegridSpec,
+)
+from coupler.spec_yaml import Problems, Value, hint
+
+REGRID_KEYS = ("method", "generator", "weights", "normalisation", "fallback")
+
+
+def read_regrid(value: Value, grids: dict[str, GridSpec], to_worker: bool) -> RegridSpec | None:
+    """`{to: coarse, method: conservative}`, of an answer `{from: coarse, ...}`."""
+    key = "to" if to_worker else "from"
+    found = value.mapping((key, *REGRID_KEYS), (key,))
+    if key not in found:
+        return None
+    name = found[key].string()
+    if name not in grids:
+        value.problems.add(found[key].place, f"unknown grid '{name}'{hint(name, grids)}")
+        return None
+    if "weights" in found:
+        for other in ("method", "generator", "normalisation"):
+            if other in found:
+                text = f"'{other}' does not go with 'weights': the weights are made already"
+                value.problems.add(found[other].place, text)
+    method = _choice(found.get("method"), get_args(Method), "conservative")
+    path = value.path.parent / found["weights"].string() if "weights" in found else None
+    return RegridSpec(
+        grids[name],
+        None if path else cast(Method, method),
+        cast(Generator, _choice(found.get("generator"), get_args(Generator), "auto")),
+        path,
+        cast(
+            Normalisation, _choice(found.get("normalisation"), get_args(Normalisation), "fraction")
+        ),
+        _read_fallback(found.get("fallback")),
+        value.place,
+    )
+
+
+def _choice(value: Value | None, allowed: tuple[str, ...], default: str) -> str:
+    return value.choice(allowed, default) if value else default
+
+
+def _read_fallback(value: Value | None) -> Literal["nan", "nearest"] | float:
+    """What cells hold that the method leaves empty; a number is that number."""
+    if value is None:
+        return "nan"
+    text = value.string()
+    if text in ("nan", "nearest"):
+        return cast(Literal["nan", "nearest"], text)
+    try:
+        float(text)
+    except ValueError:
+        value.wrong("'nan', 'nearest' or a number")
+        return "nan"
+    return value.finite(0.0)
+
+
+def check_masks(exchange: ExchangeSpec, problems: Problems) -> None:
+    """A field's `mask` is a field of the same exchange, at the same point, static if it is."""
+    static = {field.name: field for field in exchange.static}
+    known = static | {field.name: field for field in exchange.fields}
+    for fields, masks in ((exchange.fields, known), (exchange.static, static)):
+        for field in fields:
+            if field.mask is not None:
+                wrong = _wrong_mask(exchange, field, masks)
+                if wrong:
+                    problems.add(field.place, f"mask of '{field.name}': {wrong}")
+
+
+def _wrong_mask(
+    exchange: ExchangeSpec, field: FieldSpec, masks: dict[str, FieldSpec]
+) -> str | None:
+    mask = masks.get(str(field.mask))
+    if exchange.regrid is None:
+        return "it says what counts where an exchange is regridded, and this one is not"
+    if mask is None:
+        return f"got '{field.mask}', expected a field that comes with it{hint(str(field.mask), masks)}"
+    if mask.mask is not None:
+        return f"got '{mask.name}', which has a mask itself"
+    if mask.point != field.point:
+        return f"got '{mask.name}' at {mask.point} points, expected it at {field.point} points"
+    if mask.levels not in (1, field.levels):
+        levels = "1" if field.levels == 1 else f"1 or {field.levels}"
+        return f"got '{mask.name}' of {mask.levels} levels, expected {levels}"
+    if exchange.regrid.fallback == "nearest":
+        return "the nearest cell is found once, when weights are made; give a number as fallback"
+    return None
