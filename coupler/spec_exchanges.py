@@ -160,7 +160,7 @@ def _read_exchange(
     )
     if "halo" in found:
         _check_mirrors(found["halo"], exchange)
-    check_masks(exchange, item.problems)
+    check_masks(exchange, to_worker, item.problems)
     return exchange
 
 
@@ -173,8 +173,8 @@ def _check_mirrors(halo: Value, exchange: ExchangeSpec) -> None:
         halo.problems.add(
             halo.place,
             f"halo: got {exchange.halo}, expected less than {rows}, the rows of grid "
-            f"'{exchange.worker_grid.name}': field '{mirrored[0].name}' has fill 'reflect', and a mirror "
-            "image of the north fold is not made; take a smaller halo or another fill",
+            f"'{exchange.worker_grid.name}': field '{mirrored[0].name}' has fill 'reflect', and a "
+            "mirror image of the north fold is not made; take a smaller halo or another fill",
         )
 
 

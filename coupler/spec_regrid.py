@@ -68,7 +68,7 @@ def _read_fallback(value: Value | None) -> Literal["nan", "nearest"] | float:
     return value.finite(0.0)
 
 
-def check_masks(exchange: ExchangeSpec, problems: Problems) -> None:
+def check_masks(exchange: ExchangeSpec, to_worker: bool, problems: Problems) -> None:
     """A field's `mask` is a field of the same exchange, at the same point, static if it is."""
     static = {field.name: field for field in exchange.static}
     known = static | {field.name: field for field in exchange.fields}
@@ -76,6 +76,8 @@ def check_masks(exchange: ExchangeSpec, problems: Problems) -> None:
         for field in fields:
             if field.mask is not None:
                 wrong = _wrong_mask(exchange, field, masks)
+                if not to_worker:
+                    wrong = "it belongs to a field to the worker"
                 if wrong:
                     problems.add(field.place, f"mask of '{field.name}': {wrong}")
 
@@ -87,7 +89,9 @@ def _wrong_mask(
     if exchange.regrid is None:
         return "it says what counts where an exchange is regridded, and this one is not"
     if mask is None:
-        return f"got '{field.mask}', expected a field that comes with it{hint(str(field.mask), masks)}"
+        return (
+            f"got '{field.mask}', expected a field that comes with it{hint(str(field.mask), masks)}"
+        )
     if mask.mask is not None:
         return f"got '{mask.name}', which has a mask itself"
     if mask.point != field.point:

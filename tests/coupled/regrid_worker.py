@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The partner of stencil_model on other grids: a network of neighbours, nonlinear, without symmetry.
+"""The partner of stencil_model on other grids: a nonlinear network of neighbours.
 
 Usage: regrid_worker.py SPEC; each rank leaves what it saw at each step in inputs.RANK.STEP.npz.
 """

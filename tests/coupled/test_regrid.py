@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A model and its workers on different grids: what workers see are slices of the globally regridded
-fields, and the model gets the regridded answers, bit for bit, for any number of ranks on both sides.
-"""
+"""A model and its workers on different grids: workers see slices of the globally regridded fields,
+the model gets the regridded answers, bit for bit, for any number of ranks on both sides."""
 
 from __future__ import annotations
 

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: MIT
+"""The double gyre with its closure on a grid twice as coarse and twice as fine, for real."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import netCDF4
+import numpy as np
+import pytest
+
+from coupled.gyre import coupled, final_state, namelist, run_coupled, spec
+
+STEPS = 12
+LENGTHS = {"coarsen": 2.0, "refine": 0.5}
+
+
+def regridded(step: str, preset: str = "smooth") -> dict[str, Any]:
+    """The shipped spec with the closure on a grid of its own."""
+    loaded = spec(preset)
+    loaded["grids"]["other"] = {step: "ocean", "by": 2}
+    loaded["components"]["closure"]["predictor"] = {
+        "python": "coupled.regridded_closure:Noting",
+        "preset": preset,
+    }
+    there, back = loaded["exchanges"]
+    there |= {"grid": "ocean", "halo": 6, "regrid": {"to": "other", "fallback": 0}}
+    back |= {"grid": "ocean", "regrid": {"from": "other"}}
+    there["fields"]["h"]["mask"] = "mask_t"
+    for name, field in there["static"].items():
+        if not name.startswith("mask"):
+            field["scale"] = LENGTHS[step] ** (2 if name.startswith("area") else 1)
+    return loaded
+
+
+def volumes(directory: Path) -> np.ndarray:
+    """(call, level) [m3], of all worker ranks together."""
+    files = sorted(directory.glob("integrals.*.jsonl"))
+    parts = [[json.loads(line) for line in file.read_text().splitlines()] for file in files]
+    return np.array(parts).sum(axis=0)
+
+
+@pytest.mark.parametrize("step", ["coarsen", "refine"])
+def test_the_closure_acts_and_volume_is_conserved_on_another_grid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    groups = namelist(coupled("smooth"), STEPS)
+    run_coupled(tmp_path / "one", groups, regridded(step), 1, 1)
+    run_coupled(tmp_path / "many", groups, regridded(step), 4, 3)
+    one, many = (final_state(tmp_path / run, STEPS) for run in ("one", "many"))
+    for name, values in one.items():
+        np.testing.assert_array_equal(many[name], values, name)
+    run_coupled(tmp_path / "same", groups, spec("smooth"), 1, 1)
+    same = final_state(tmp_path / "same", STEPS)["u"]
+    assert np.abs(same - one["u"]).max() > 0
+
+    # one more step from its restart: the workers see the h that the file holds
+    groups["time"] |= {
+        "steps": 1,
+        "restart_from": str(tmp_path / "one" / f"gyre_{STEPS:08d}_restart.nc"),
+    }
+    run_coupled(tmp_path / "next", groups, regridded(step), 1, 2)
+    with netCDF4.Dataset(tmp_path / "next" / "gyre_grid.nc") as file:
+        area, mask = (np.ma.getdata(file[name][:]) for name in ("area_t", "mask_t"))
+    h = one["h"] * area * mask
+    expected, scale = h.sum(axis=(-2, -1)), np.abs(h).sum(axis=(-2, -1))
+    assert (np.abs(volumes(tmp_path / "next")[0] - expected) <= 1e-12 * scale).all()
