@@ -81,6 +81,11 @@ class Axes:
     period: float | None = None  # of x, where the grid closes upon itself
     spherical: bool = True
 
+    @property
+    def wrap(self) -> float | None:
+        """Along x, places that far apart are the same."""
+        return 360.0 if self.spherical else self.period
+
 
 def axes_of(grid: Grid) -> Axes | None:
     """The edges of a grid whose cells are bounded by circles of longitude and latitude."""

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -31,8 +31,10 @@ class Weights:
     # (target cells,), 0..1: covered by valid source. 0: the method left the cell empty; if it has
     # links all the same, a fallback filled it, and it has no part in what is conserved
     fraction: NDArray[np.float64]
-    source_area: NDArray[np.float64] | None = None  # (source cells,) [m2], 0 where masked
-    target_area: NDArray[np.float64] | None = None  # (target cells,) [m2], 0 where masked
+    # [m2], for integrals: (source cells,), of each what active target cells cover, if the weights
+    # are to conserve; (target cells,), 0 where masked
+    source_area: NDArray[np.float64] | None = None
+    target_area: NDArray[np.float64] | None = None
 
     @property
     def source_cells(self) -> int:
@@ -51,6 +53,27 @@ class Weights:
         """(target cells,); 0 without links."""
         sums = np.bincount(self.target, self.value, self.target_cells)
         return sums.astype(np.float64, copy=False)
+
+    def counted_area(self) -> NDArray[np.float64]:
+        """(target cells,) [m2]: what values count with in an integral over the covered area.
+
+        Values normalised by fraction count with the covered part of their cell, values normalised
+        by destination have that in them. Raises WeightsError without areas.
+        """
+        if self.target_area is None:
+            raise WeightsError(
+                "the weights have no areas; make them anew, or from a file with them"
+            )
+        share = self.fraction if self.normalisation == "fraction" else 1.0
+        return np.where(self.fraction > 0, self.target_area * share, 0.0)
+
+    @property
+    def normalisation(self) -> Literal["fraction", "destination"]:
+        """What rows add up to: 1, or the fraction of their cell."""
+        sums, covered = self.row_sums(), self.fraction > 0
+        by_fraction = np.abs(sums - 1.0)[covered].max(initial=0.0)
+        by_destination = np.abs(sums - self.fraction)[covered].max(initial=0.0)
+        return "fraction" if by_fraction <= by_destination else "destination"
 
     def __str__(self) -> str:
         (sy, sx), (ty, tx) = self.source_shape, self.target_shape
