@@ -107,41 +107,47 @@ class Regridding:
     shape: tuple[int, int]
     matrix: Any  # (cells, sources), compressed rows, float64; links in the order of the weights
     negative: Cells  # cells that show another with its sign changed
-    outside: NDArray[np.bool_]  # (cells,) no cell of the grid is shown
-    empty: NDArray[np.bool_]  # (cells,) one is, but it has no source
+    outside: Cells  # cells that show no cell of the grid
+    empty: Cells  # cells that show one, which has no source
     fallback: float
     fraction: bool  # values of a field with a mask are those of what the mask lets through
 
     @property
     def unmapped(self) -> NDArray[np.bool_]:
         """(y, x) of the array: cells that no source has a part in."""
-        return (self.outside | self.empty).reshape(self.shape)
+        found = np.zeros(self.shape, np.bool_)
+        found.ravel()[np.concatenate((self.outside, self.empty))] = True
+        return found
 
-    def fill(self, sources: Array, out: Array, mask: Array | None = None) -> None:
+    def fill(self, sources: Array, out: Array, masks: Sequence[Array] = ()) -> None:
         """(level, y, x) of gathered sources -> of the rank's array.
 
-        `mask`: of the sources, 0..1, of one level or of all; a row's links then count by it.
+        `masks`: of the sources, 0 or more, of one level or of all; a row's links then count by
+        their product.
         """
         for level, (values, filled) in enumerate(zip(sources, out, strict=True)):
-            if mask is None:
+            if not masks:
                 row, empty = self.matrix @ values.ravel(), self.empty
             else:
-                row, empty = self._masked(values.ravel(), mask[min(level, len(mask) - 1)].ravel())
+                share = np.ones(values.size)
+                for mask in masks:
+                    share *= mask[min(level, len(mask) - 1)].ravel()
+                row, empty = self._masked(values.ravel(), share)
             row[empty] = self.fallback
             row[self.outside] = 0.0
             row[self.negative] *= -1.0
             filled[...] = row.reshape(self.shape)
 
-    def _masked(self, values: Array, mask: Array) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        open_ = mask > 0
+    def _masked(
+        self, values: Array, share: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], Cells]:
         # what a masked cell holds, NaN included, never enters
-        share = np.where(open_, mask, 0.0).astype(np.float64)
-        row = self.matrix @ (np.where(open_, values, 0.0) * share)
+        row = self.matrix @ (np.where(share > 0, values, 0.0) * share)
         cover = self.matrix @ share
-        empty = cover <= 0
+        mapped = cover > 0
         if self.fraction:
-            np.divide(row, cover, out=row, where=~empty)
-        return row, empty
+            np.divide(row, cover, out=row, where=mapped)
+        return row, np.flatnonzero(~mapped)
 
 
 def _regridding(
@@ -160,8 +166,8 @@ def _regridding(
     size = sources.shape[0] * sources.shape[1]
     matrix = _sparse().csr_array((rows.value, columns, indptr), shape=(cells.size, size))
     negative = np.flatnonzero(signs.ravel() < 0)
-    empty = shown & (counts == 0)
-    return Regridding(cells.shape, matrix, negative, ~shown, empty, *settings)
+    outside, empty = np.flatnonzero(~shown), np.flatnonzero(shown & (counts == 0))
+    return Regridding(cells.shape, matrix, negative, outside, empty, *settings)
 
 
 def _sparse() -> Any:
@@ -239,16 +245,16 @@ def plan_exchange(exchange: ExchangeSpec, weights_of: WeightsOf, box: Box, to_wo
         plan = plan_rows(fields, lambda _: own_cells(box, grid.nx), weights_of, fallback)
     if np.isnan(fallback) and exchange.check_finite:
         for field in fields:
-            if field.mask is None:
+            if not field.masks:
                 _require_sources(exchange, field, plan.fields[field.name])
     return plan
 
 
 def _require_sources(exchange: ExchangeSpec, field: FieldSpec, regridding: Regridding) -> None:
-    count = int(regridding.empty.sum())
+    count, cells = len(regridding.empty), regridding.shape[0] * regridding.shape[1]
     if count:
         raise WeightsError(
-            f"{field.place}: field '{field.name}': {count} of the {regridding.empty.size} cells of "
+            f"{field.place}: field '{field.name}': {count} of the {cells} cells of "
             "a worker rank have no source, and would be NaN at every step; give regrid a fallback "
             f"(nearest, or a number), or check_finite: false ({exchange.place})"
         )

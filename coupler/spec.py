@@ -37,7 +37,7 @@ class FieldSpec:
     time: Operation = "instant"  # over the puts since the exchange's last date
     scale: float = 1.0
     offset: float | None = None
-    mask: str | None = None  # a field of 0..1 at the same point: what counts when it is regridded
+    masks: tuple[str, ...] = ()  # fields at the same point; by their product cells are regridded
 
     @property
     def last_level(self) -> int:

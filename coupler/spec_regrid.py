@@ -69,13 +69,13 @@ def _read_fallback(value: Value | None) -> Literal["nan", "nearest"] | float:
 
 
 def check_masks(exchange: ExchangeSpec, to_worker: bool, problems: Problems) -> None:
-    """A field's `mask` is a field of the same exchange, at the same point, static if it is."""
+    """A field's masks are fields of the same exchange, at the same point, static if it is."""
     static = {field.name: field for field in exchange.static}
     known = static | {field.name: field for field in exchange.fields}
     for fields, masks in ((exchange.fields, known), (exchange.static, static)):
         for field in fields:
-            if field.mask is not None:
-                wrong = _wrong_mask(exchange, field, masks)
+            for name in field.masks:
+                wrong = _wrong_mask(exchange, field, name, masks)
                 if not to_worker:
                     wrong = "it belongs to a field to the worker"
                 if wrong:
@@ -83,22 +83,19 @@ def check_masks(exchange: ExchangeSpec, to_worker: bool, problems: Problems) -> 
 
 
 def _wrong_mask(
-    exchange: ExchangeSpec, field: FieldSpec, masks: dict[str, FieldSpec]
+    exchange: ExchangeSpec, field: FieldSpec, name: str, masks: dict[str, FieldSpec]
 ) -> str | None:
-    mask = masks.get(str(field.mask))
     if exchange.regrid is None:
         return "it says what counts where an exchange is regridded, and this one is not"
-    if mask is None:
-        return (
-            f"got '{field.mask}', expected a field that comes with it{hint(str(field.mask), masks)}"
-        )
-    if mask.mask is not None:
-        return f"got '{mask.name}', which has a mask itself"
+    mask = masks.get(name)
+    if mask is None or mask == field:
+        others = [other for other in masks if other != field.name]
+        return f"got '{name}', expected a field that comes with it{hint(name, others)}"
     if mask.point != field.point:
-        return f"got '{mask.name}' at {mask.point} points, expected it at {field.point} points"
+        return f"got '{name}' at {mask.point} points, expected it at {field.point} points"
     if mask.levels not in (1, field.levels):
         levels = "1" if field.levels == 1 else f"1 or {field.levels}"
-        return f"got '{mask.name}' of {mask.levels} levels, expected {levels}"
+        return f"got '{name}' of {mask.levels} levels, expected {levels}"
     if exchange.regrid.fallback == "nearest":
         return "the nearest cell is found once, when weights are made; give a number as fallback"
     return None

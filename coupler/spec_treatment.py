@@ -31,7 +31,9 @@ def read_treatment(field: FieldSpec, found: Mapping[str, Value], may_reduce: boo
             found["offset"].problems.add(found["offset"].place, text)
         field = replace(field, offset=found["offset"].finite(0.0))
     if "mask" in found:
-        field = replace(field, mask=found["mask"].string())
+        value = found["mask"]
+        names = [value] if value.is_scalar() else value.sequence()
+        field = replace(field, masks=tuple(name.string() for name in names))
     return field
 
 

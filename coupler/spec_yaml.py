@@ -85,6 +85,9 @@ class Value:
     def is_mapping(self) -> bool:
         return isinstance(self.node, yaml.MappingNode)
 
+    def is_scalar(self) -> bool:
+        return isinstance(self.node, yaml.ScalarNode)
+
     def items(self) -> Iterator[tuple[str, Value]]:
         """Keys and values of a mapping, in file order; a key written twice is a mistake."""
         if not isinstance(self.node, yaml.MappingNode):

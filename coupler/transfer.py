@@ -164,7 +164,7 @@ class Inbox:
             self.outside = {name: regrid[name].unmapped for name in names}
             self.arrays = step_arrays(channel)
         self._brings = {  # what waits for a piece of a field: itself, and what it masks
-            f.name: [f.name, *(g.name for g in channel.fields if g.mask == f.name)]
+            f.name: [f.name, *(g.name for g in channel.fields if f.name in g.masks)]
             for f in channel.fields
         }
         self._lacking: dict[str, int] = {}  # of each field the chunks that bring the rest of it
@@ -249,9 +249,9 @@ class Inbox:
             blank(self._landing[name], rectangles)
         if self.channel.rows is not None:
             sources = {**self.masks, **self._landing}
-            mask = next(f.mask for f in self.channel.fields if f.name == name)
+            masks = next(f.masks for f in self.channel.fields if f.name == name)
             regridding = self.channel.rows.fields[name]
-            regridding.fill(sources[name], self.arrays[name], sources[mask] if mask else None)
+            regridding.fill(sources[name], self.arrays[name], [sources[m] for m in masks])
 
     @property
     def sources_here(self) -> Arrays:

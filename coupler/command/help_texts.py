@@ -144,3 +144,16 @@ examples:
   halocline bench plan --json
 """,
 )
+
+BENCH_REGRID = (
+    """\
+Regridding by 2 x 2 cells: applying weights beside one product with the same matrix by SciPy, and a
+field there, doubled and back between Fortran ranks and workers on the coarser grid, beside YAC in
+the same job.
+""",
+    """\
+examples:
+  halocline bench regrid
+  halocline bench regrid --json --no-yac
+""",
+)

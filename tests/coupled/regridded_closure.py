@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The Zanna-Bolton closure, which notes what it is asked with: integrals over the worker's cells."""
+"""The Zanna-Bolton closure, which notes what it sees: integrals over the worker's cells."""
 
 from __future__ import annotations
 

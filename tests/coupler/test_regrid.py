@@ -182,21 +182,25 @@ def test_a_mask_says_what_counts(normalisation: Normalisation) -> None:
     weights = weights_of((1, 6), (1, 3), [0, 0, 1, 1, 2, 2], range(6), [0.5] * 6)
     model = GridSpec("model", 6, 1, 2, "closed", "closed")
     worker = GridSpec("worker", 3, 1, 2, "closed", "closed")
-    field = FieldSpec("a", "T", "scalar", "zero", 2, "", mask="m")
+    field = FieldSpec("a", "T", "scalar", "zero", 2, "", masks=("m",))
     exchange = exchange_of(model, worker, (field,), fallback=-1.0, normalisation=normalisation)
     box = decompose("worker", 3, 1, 1).box(0)
     plan = plan_exchange(exchange, lambda _: weights, box, True)
     values = np.array([[[np.nan, 4.0, 2.0, 8.0, 5.0, np.inf]], [[1.0, 3.0, 2.0, 8.0, 5.0, 7.0]]])
     flat = np.array([[[0.0, 1.0, 1.0, 1.0, 0.0, 0.0]]])
     filled = np.zeros((2, 1, 3))
-    plan.fields["a"].fill(values, filled, flat)
+    plan.fields["a"].fill(values, filled, [flat])
     whole_cell = normalisation == "fraction"
     first = [4.0, 3.0] if whole_cell else [2.0, 1.5]
     assert filled.tolist() == [[[first[0], 5.0, -1.0]], [[first[1], 5.0, -1.0]]]
     deep = np.concatenate((flat, np.array([[[1.0, 0.0, 0.5, 0.5, 1.0, 1.0]]])))
-    plan.fields["a"].fill(values, filled, deep)
+    plan.fields["a"].fill(values, filled, [deep])
     second = [1.0, 5.0, 6.0] if whole_cell else [0.5, 2.5, 6.0]
     assert filled.tolist() == [[[first[0], 5.0, -1.0]], [second]]
+    areas = np.array([[[9.0, 9.0, 0.25, 0.75, 9.0, 9.0]]])
+    plan.fields["a"].fill(values, filled, [flat, areas])
+    if whole_cell:
+        assert filled.tolist() == [[[4.0, 6.5, -1.0]], [[3.0, 6.5, -1.0]]]
 
 
 def test_cells_without_a_source_are_an_error_where_nothing_says_what_they_hold() -> None:

@@ -43,10 +43,13 @@ class Setup:
     ranks: tuple[int, int]  # model, workers
     halo: int
     steps: int  # that count
+    block: int = 1  # cells along a side of one of the workers' grid
 
     def __str__(self) -> str:
         x, y, z = self.size
-        return f"{x} x {y} x {z}, {self.ranks[0]} x {self.ranks[1]} ranks, halo {self.halo}"
+        there = "" if self.block == 1 else f" to {x // self.block} x {y // self.block} and back"
+        ranks = f"{self.ranks[0]} x {self.ranks[1]} ranks"
+        return f"{x} x {y} x {z}{there}, {ranks}, halo {self.halo}"
 
 
 @dataclass(frozen=True)
@@ -94,9 +97,10 @@ def _command(model: str, setup: Setup, variant: Variant, steps: int, yac: bool) 
     python = [sys.executable, "-m", "mpi4py", "-m"]
     how = "in-place" if variant.in_place else "copied"
     line = ["mpirun", "-n", f"{ranks}", model, *map(str, setup.size), f"{steps}", f"{workers}"]
+    line.append(f"{setup.block}")
     line += [":", "-n", f"{workers}", *python, WORKER, "bench.yaml", how]
     if yac:
-        numbers = map(str, (*setup.size, steps, ranks))
+        numbers = map(str, (*setup.size, steps, ranks, setup.block))
         line += [":", "-n", f"{ranks + workers}", *python, YAC, *numbers]
     return line
 
@@ -113,12 +117,18 @@ def job_spec(setup: Setup, variant: Variant, steps: int) -> dict[str, object]:
         "check_finite": False,  # what is timed moves values only
         "fields": ["a"],
     }
+    back: dict[str, object] = {"from": "worker", "to": "model", "fields": ["b"]}
+    grids: dict[str, object] = {"grid": {"size": {"x": x, "y": y, "z": z}}}
+    if setup.block > 1:
+        grids["coarse"] = {"coarsen": "grid", "by": setup.block}
+        there |= {"grid": "grid", "regrid": {"to": "coarse"}}
+        back |= {"grid": "grid", "regrid": {"from": "coarse"}}
     return {
         "run": {"dt": 1, "steps": steps},
         "components": {
             "model": {"command": MODEL, "ranks": model, "decomposition": {"x": model, "y": 1}},
             "worker": {"worker": True, "ranks": workers},
         },
-        "grids": {"grid": {"size": {"x": x, "y": y, "z": z}}},
-        "exchanges": [there, {"from": "worker", "to": "model", "fields": ["b"]}],
+        "grids": grids,
+        "exchanges": [there, back],
     }

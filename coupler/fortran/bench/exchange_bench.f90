@@ -2,7 +2,7 @@
 !> The model of `halocline bench exchange`: in turn a coupled exchange of one field, there and back,
 !> and raw contiguous MPI of as many float64 values between the same ranks. Prints seconds. Ranks of the
 !> job behind the model's and the workers' take turns with them; who is not measured sleeps.
-!> Usage: halocline_exchange_bench NX NY NZ STEPS WORKERS
+!> Usage: halocline_exchange_bench NX NY NZ STEPS WORKERS BLOCK; BLOCK x BLOCK cells have the same value
 program exchange_bench
   use, intrinsic :: iso_c_binding, only: c_int
   use, intrinsic :: iso_fortran_env, only: int64, real64
@@ -26,7 +26,7 @@ program exchange_bench
   integer, parameter :: pause = 1000   !< [microseconds]
   type(MPI_Comm) :: comm, pair   !< the model's ranks; with the workers'
   type(MPI_Request), allocatable :: requests(:)
-  integer :: nx, ny, nz, steps, step, rank, ranks, all_ranks, box(4), grid, id_a, id_b, workers, w
+  integer :: nx, ny, nz, steps, step, rank, ranks, all_ranks, box(4), grid, id_a, id_b, workers, w, block
   logical :: alone
   integer(int64), allocatable :: counts(:, :)
   real(real64), allocatable :: a(:, :, :), b(:, :, :), sent(:, :), received(:, :)
@@ -34,6 +34,7 @@ program exchange_bench
   logical :: got
 
   nx = argument(1); ny = argument(2); nz = argument(3); steps = argument(4); workers = argument(5)
+  block = argument(6)
   call MPI_Init()
   call MPI_Comm_size(MPI_COMM_WORLD, all_ranks)
   call MPI_Comm_rank(MPI_COMM_WORLD, rank)
@@ -101,7 +102,7 @@ contains
     do k = 1, nz
       do j = 1, ny
         do i = 1, box(2) - box(1) + 1
-          a(i, j, k) = real(mod(i + 7*j + 13*k + 17*number, 65536), real64)
+          a(i, j, k) = real(mod((box(1) + i - 2)/block + 7*((j - 1)/block) + 13*k + 17*number, 65536), real64)
         end do
       end do
     end do
