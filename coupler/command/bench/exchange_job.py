@@ -67,7 +67,7 @@ def run_job(directory: Path, model: str, setup: Setup, variant: Variant, yac: bo
     """Raises BenchFailed if a rank fails, or gets a value that is not expected."""
     steps = WARM + setup.steps + FRESH
     spec = job_spec(setup, variant, steps)
-    (directory / "bench.yaml").write_text(yaml.safe_dump(spec))
+    (directory / "bench.yaml").write_text(yaml.safe_dump(spec, sort_keys=False))
     job = subprocess.run(
         _command(model, setup, variant, steps, yac),
         cwd=directory,
