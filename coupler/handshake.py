@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from coupler.agreement import disagreements
 from coupler.chunks import Chunk, chunk_bytes, cut
+from coupler.conserve import Areas
 from coupler.decomposition import Box, Decomposition, decompose
 from coupler.directory import Directory, ask_owners, receive_lists, with_list_errors
 from coupler.peers import Peers, answer_split, meet_peers
@@ -245,7 +246,8 @@ def _plan(
             fields, peers = exchange.fields, None
             if plan is not None:
                 split = worker_decomposition(spec, exchange, ranks)
-                peers = meet_peers(world, fields, plan, exchange.worker_grid, split)
+                areas = _areas(exchange, split.box(world.rank), box)
+                peers = meet_peers(world, fields, plan, exchange.worker_grid, split, areas)
             ends = (fields, box, model, messages)
             channels.append(Channel(exchange, number, IN, exchange.lag, *ends, peers=peers))
             continue
@@ -265,6 +267,29 @@ def _plan(
             channels.append(Channel(exchange, number + NUMBER_PARTIAL, PARTIAL, 0, *ends))
     _require_steps(world, channels)
     return channels
+
+
+def _areas(exchange: ExchangeSpec, worker: Box, model: Box) -> dict[str, Areas]:
+    """Of the fields of an answer whose integrals are conserved; scalars at T points."""
+    if exchange.regrid is None or exchange.regrid.conserve is None:
+        return {}
+    weights_of = field_weights(exchange, to_worker=False)
+    found = {}
+    for field in exchange.fields:
+        if (field.point, field.kind) != ("T", "scalar"):
+            continue
+        weights = weights_of(field)
+        if weights.source_area is None:
+            raise CouplingError(
+                f"{exchange.regrid.place}: conserve needs areas, and the weights have none"
+            )
+        source = weights.source_area.reshape(weights.source_shape)
+        target = weights.counted_area().reshape(weights.target_shape)
+        found[field.name] = Areas(
+            source[worker.y0 : worker.y1, worker.x0 : worker.x1],
+            target[model.y0 : model.y1, model.x0 : model.x1],
+        )
+    return found
 
 
 def _require_steps(world: World, channels: Sequence[Channel]) -> None:

@@ -7,11 +7,12 @@ cells which its rows of weights need, in one message step.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 
 import numpy as np
 
+from coupler.conserve import Areas
 from coupler.decomposition import Box, Decomposition
 from coupler.directory import swap
 from coupler.protocol import Words
@@ -29,6 +30,8 @@ class Peers:
     box: Box  # this rank's cells of the worker's grid
     receives: tuple[Message, ...]  # patches: from the partner's box into the array of sources
     sends: tuple[Message, ...]
+    ranks: tuple[int, ...]  # of the component, those that have cells
+    areas: Mapping[str, Areas]  # of fields whose integrals are conserved
 
 
 def answer_split(worker: Decomposition, nx: int, ny: int) -> Decomposition:
@@ -50,6 +53,7 @@ def meet_peers(
     plan: Plan,
     grid: GridSpec,
     split: Decomposition,
+    areas: Mapping[str, Areas],
 ) -> Peers:
     """Tell each worker rank what this one needs of it. Collective over the component.
 
@@ -62,7 +66,8 @@ def meet_peers(
         sent[message.partner] = _encode(message)
     told = swap(world, sent, "other ranks of the worker to say which answers they need")
     sends = [_decode(fields, rank, words) for rank, words in enumerate(told) if len(words)]
-    return Peers(plan, split.box(world.rank), receives, tuple(sends))
+    ranks = tuple(np.flatnonzero(split.cells()).tolist())
+    return Peers(plan, split.box(world.rank), receives, tuple(sends), ranks, areas)
 
 
 def _encode(message: Message) -> Words:

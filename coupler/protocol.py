@@ -31,6 +31,7 @@ TAG_CONTROL = 6  # model leader -> every worker rank
 TAG_REPLY = 7  # worker leader -> model leader
 TAG_FAILURE = 8  # anyone -> anyone: text
 TAG_LISTS = 9  # model rank -> worker rank: index lists
+TAG_CONSERVE = 11  # worker rank <-> worker leader
 TAG_STATISTICS = 10  # worker rank -> worker leader
 TAG_DATA = 1000  # plus the exchange's number
 

@@ -254,8 +254,8 @@ def _require_sources(exchange: ExchangeSpec, field: FieldSpec, regridding: Regri
     count, cells = len(regridding.empty), regridding.shape[0] * regridding.shape[1]
     if count:
         raise WeightsError(
-            f"{field.place}: field '{field.name}': {count} of the {cells} cells of "
-            "a worker rank have no source, and would be NaN at every step; give regrid a fallback "
+            f"{field.place}: field '{field.name}': {count} of {cells} cells on a worker "
+            "rank have no source, and would be NaN at every step; give regrid a fallback "
             f"(nearest, or a number), or check_finite: false ({exchange.place})"
         )
 

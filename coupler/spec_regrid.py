@@ -16,7 +16,7 @@ from coupler.spec import (
 )
 from coupler.spec_yaml import Problems, Value, hint
 
-REGRID_KEYS = ("method", "generator", "weights", "normalisation", "fallback")
+REGRID_KEYS = ("method", "generator", "weights", "normalisation", "fallback", "conserve")
 
 
 def read_regrid(value: Value, grids: dict[str, GridSpec], to_worker: bool) -> RegridSpec | None:
@@ -46,7 +46,14 @@ def read_regrid(value: Value, grids: dict[str, GridSpec], to_worker: bool) -> Re
         ),
         _read_fallback(found.get("fallback")),
         value.place,
+        _read_conserve(found["conserve"], to_worker) if "conserve" in found else None,
     )
+
+
+def _read_conserve(value: Value, to_worker: bool) -> Literal["global", "positive"] | None:
+    if to_worker:
+        value.problems.add(value.place, "'conserve' belongs to the exchange from the worker")
+    return cast(Literal["global", "positive"], value.choice(("global", "positive"), "global"))
 
 
 def _choice(value: Value | None, allowed: tuple[str, ...], default: str) -> str:

@@ -37,9 +37,10 @@ def coarsening(
     )
     shapes = (fine.ny, fine.nx), (coarse.ny, coarse.nx)
     target, source, value = _product(x, y, fine.nx, coarse.nx)
-    if area is None or field.point != "T":
+    if field.point != "T":
         return weights_of(*shapes, target, source, value)
-    flat, cells = np.ravel(area), coarse.nx * coarse.ny
+    cells = coarse.nx * coarse.ny
+    flat = np.ones(fine.nx * fine.ny) if area is None else np.ravel(area)
     whole = np.bincount(target, flat[source], cells).astype(np.float64)
     kept = flat[source] > 0
     target, source = target[kept], source[kept]
@@ -68,7 +69,8 @@ def refinement(coarse: GridSpec, fine: GridSpec, field: FieldSpec) -> Weights:
     shapes = (coarse.ny, coarse.nx), (fine.ny, fine.nx)
     links = _product(x, y, coarse.nx, fine.nx)
     sums = np.bincount(links[0], links[2], fine.nx * fine.ny)
-    return weights_of(*shapes, *links, sums)
+    areas = [np.full(ny * nx, size) for (ny, nx), size in zip(shapes, (by**2, 1.0), strict=True)]
+    return weights_of(*shapes, *links, sums, *(areas if field.point == "T" else ()))
 
 
 def _mean(size: int, by: int) -> AxisLinks:

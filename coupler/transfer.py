@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from coupler.blank import blank, rectangles_of
 from coupler.chunks import Chunk, Piece, values_of
+from coupler.conserve import Conservation
 from coupler.handshake import Channel
 from coupler.peers import Peers
 from coupler.protocol import HEADER_WORDS, TAG_DATA, Words
@@ -296,6 +297,7 @@ class Outbox:
         self.world, self.channel, self.segment = world, channel, segment
         self.arrays = slot_arrays(channel, segment, private=channel.slots)
         self._gather = Gather(world, channel, channel.peers) if channel.peers else None
+        self._conservation = _conservation(world, channel)
         self._blank = rectangles_of(unanswered_cells(channel.messages, channel.box))
         self.sequence = 0
         self.slots = [
@@ -334,7 +336,10 @@ class Outbox:
         if self._gather is not None:
             for name, sources in self._gather(answers).items():
                 self._gather.rows[name].fill(sources, arrays[name])
-                blank(arrays[name], self._blank)
+            if self._conservation is not None:
+                self._conservation.correct(self._gather.own, arrays)
+            for array in arrays.values():
+                blank(array, self._blank)
             return arrays
         kept = self.channel.windowed or self._blank or self.channel.exchange.statistics
         if not kept and all(answers[name].dtype == arrays[name].dtype for name in arrays):
@@ -388,6 +393,15 @@ class Outbox:
                 request.Free()
         if self._gather is not None:
             self._gather.close()
+
+
+def _conservation(world: World, channel: Channel) -> Conservation | None:
+    regrid, peers = channel.exchange.regrid, channel.peers
+    if regrid is None or regrid.conserve is None or peers is None or not peers.areas:
+        return None
+    members = world.members[world.name].ranks
+    ranks = tuple(members[rank] for rank in peers.ranks)
+    return Conservation(world, regrid.conserve, peers.areas, ranks)
 
 
 class Gather:

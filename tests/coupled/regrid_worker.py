@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The partner of stencil_model on other grids: a nonlinear network of neighbours.
 
-Usage: regrid_worker.py SPEC; each rank leaves what it saw at each step in inputs.RANK.STEP.npz.
+Usage: regrid_worker.py SPEC [positive]; then the answers are above 0. Each rank leaves what it saw at each step in inputs.RANK.STEP.npz.
 """
 
 from __future__ import annotations
@@ -35,7 +35,11 @@ def network(t: np.ndarray, u: np.ndarray, v: np.ndarray, halo: int) -> list[np.n
     return [0.1 * change / (1.0 + change * change) for change in changes]
 
 
-def main(spec: str) -> None:
+def positive(changes: list[np.ndarray]) -> list[np.ndarray]:
+    return [0.01 + np.abs(change) for change in changes]
+
+
+def main(spec: str, how: str = "") -> None:
     with Component("worker", spec) as worker:
         halos = {f.name: e.halo for e in worker.spec.incoming("worker") for f in e.fields}
         for step in worker.steps():
@@ -44,6 +48,8 @@ def main(spec: str) -> None:
             for grid in "TF":
                 names = [f"{name}_{grid}" for name in "tuv"]
                 answers = network(*(seen[name] for name in names), halos[names[0]])
+                if how:
+                    answers = positive(answers)
                 step.update({f"d{name}": a for name, a in zip(names, answers, strict=True)})
 
 

@@ -14,11 +14,12 @@ import yaml
 
 from coupled.cells import shown
 from coupled.exchange import python
-from coupled.regrid_worker import network
+from coupled.regrid_worker import network, positive
 from coupler.decomposition import decompose
 from coupler.spec import FieldSpec, GridSpec
 from coupler.staggered import coarsening, refinement
-from coupler.weights import Weights, apply
+from coupler.weights import Weights, apply, weights_of
+from coupler.weights_io import write_weights
 from jobs import fortran_test, mpirun
 
 NX, NY, STEPS = 12, 8, 3
@@ -107,8 +108,8 @@ def whole_grid(halo: int) -> tuple[np.ndarray, list[dict[str, np.ndarray]]]:
     return state, seen
 
 
-def run(directory: Path, loaded: dict[str, Any]) -> np.ndarray:
-    """The final state of one job."""
+def run(directory: Path, loaded: dict[str, Any], *arguments: str) -> np.ndarray:
+    """The final state of one job; `arguments` of the worker."""
     parts = loaded["components"]
     ranks, workers = parts["model"]["ranks"], parts["worker"]["ranks"]
     split = decompose("model", NX, NY, ranks)
@@ -120,7 +121,7 @@ def run(directory: Path, loaded: dict[str, Any]) -> np.ndarray:
     mpirun(
         directory,
         (ranks, [fortran_test("stencil_model"), str(NX), str(NY), str(STEPS)]),
-        (workers, python("regrid_worker.py", "case.yaml")),
+        (workers, python("regrid_worker.py", "case.yaml", *arguments)),
         timeout=60,
     )
     final = np.full((2 * len(FIELDS), NY, NX), np.nan)
@@ -172,3 +173,32 @@ def test_workers_see_slices_of_the_regridded_field_and_the_model_the_regridded_a
                         np.testing.assert_array_equal(bits(inputs[field][0]), bits(want))
     assert not np.array_equal(final, initial())
     np.testing.assert_array_equal(bits(final), bits(expected))
+
+
+@pytest.mark.parametrize("how", ["global", "positive"])
+def test_answers_are_corrected_to_conserve_their_integral(tmp_path: Path, how: str) -> None:
+    """Random weights to the model's grid, which conserve nothing; areas differ from cell to cell."""
+    rng = np.random.default_rng(3)
+    worker, cells = WORKER["T"], NX * NY
+    areas = rng.uniform(1, 2, worker.nx * worker.ny), rng.uniform(1, 2, cells)
+    shapes = (worker.ny, worker.nx), (NY, NX)
+    links = np.arange(cells), rng.integers(0, worker.nx * worker.ny, cells), np.ones(cells)
+    made = weights_of(*shapes, *links, np.ones(cells), *areas)
+    finals = []
+    for ranks, workers in ((1, 1), (3, 4)):
+        directory = tmp_path / f"{workers}"
+        directory.mkdir()
+        write_weights(directory / "back.nc", made)
+        loaded = spec(ranks, workers, 2)
+        loaded["exchanges"][2]["regrid"] |= {"weights": "back.nc", "conserve": how}
+        finals.append(run(directory, loaded, *(["positive"] if how == "positive" else [])))
+    np.testing.assert_array_equal(bits(finals[0]), bits(finals[1]))
+    given = scale = 0.0
+    for step in range(STEPS):
+        with np.load(tmp_path / "1" / f"inputs.0.{step}.npz") as inputs:
+            changes = network(*(inputs[f"{name}_T"] for name in "tuv"), 2)
+        answer = (positive(changes) if how == "positive" else changes)[0]
+        given += (answer.ravel() * areas[0]).sum()
+        scale += (np.abs(answer).ravel() * areas[0]).sum()
+    taken = ((finals[0] - initial())[0].ravel() * areas[1]).sum()
+    assert abs(taken - given) <= 1e-14 * scale
