@@ -109,6 +109,7 @@ class RegridSpec:
     normalisation: Normalisation
     fallback: Literal["nan", "nearest"] | float  # what cells that the method leaves empty hold
     place: str
+    cache: Path = Path("weights")  # the directory where weights are kept
 
 
 @dataclass(frozen=True, slots=True)

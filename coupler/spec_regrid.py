@@ -38,6 +38,7 @@ def read_regrid(value: Value, grids: dict[str, GridSpec], to_worker: bool) -> Re
         ),
         _read_fallback(found.get("fallback")),
         value.place,
+        value.path.parent / "weights",
     )
 
 
