@@ -45,7 +45,7 @@ def gulfstream(lon: Array, lat: Array) -> Array:
     """The sinusoid with a narrow meandering jet off North America."""
     degree = np.pi / 180.0
     x, y = ((lon + np.pi) % (2 * np.pi) - np.pi + 80.0 * degree), lat - 25.0 * degree
-    r0 = degree * np.hypot(-1.8 + 80.0, 40.0 - 25.0)  # the jet ends here
+    r0 = degree * np.hypot(-1.8 + 80.0, 50.0 - 25.0)  # the jet ends here
     r1 = degree * np.hypot(-25.5 + 80.0, 55.5 - 25.0)  # and begins to fade here
     r, angle = np.hypot(x, y), np.arctan2(y, x)
     height = np.where(r > r1, 1.3 * np.cos(np.pi / 2 * (r - r1) / (r0 - r1)), 1.3)

@@ -110,6 +110,7 @@ class RegridSpec:
     normalisation: Normalisation
     fallback: Literal["nan", "nearest"] | float  # what cells that the method leaves empty hold
     place: str
+    cache: Path = Path("weights")  # the directory where weights are kept
     conserve: Literal["global", "positive"] | None = None  # how answers are corrected
 
 

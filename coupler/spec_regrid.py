@@ -46,6 +46,7 @@ def read_regrid(value: Value, grids: dict[str, GridSpec], to_worker: bool) -> Re
         ),
         _read_fallback(found.get("fallback")),
         value.place,
+        value.path.parent / "weights",
         _read_conserve(found["conserve"], to_worker) if "conserve" in found else None,
     )
 

@@ -84,15 +84,16 @@ MISTAKES: dict[str, tuple[Change, str]] = {
         ),
         "mask of 't_T': the nearest cell is found once, when weights are made; give a number",
     ),
-    "no file": (
-        lambda s: of_file(s, "none.nc"),
-        "weights '",
+    "no file": (lambda s: of_file(s, "none.nc"), "none.nc: No such file or directory"),
+    "faces of a grid with places": (
+        lambda s: s["exchanges"][0]["regrid"].update(method="nearest"),
+        "got a field at U points, expected T points",
     ),
     "other sizes": (lambda s: of_file(s, "other.nc"), "other.nc"),
     "empty cells": (
         lambda s: of_file(s, "empty.nc"),
         # one, and its images in the mirror of a corner
-        "field 't_T': 4 of 80 cells on a worker rank have no source, and would be NaN at every step",
+        "field 't_T': 4 of 80 cells on a worker rank have no source, and would be NaN at every",
     ),
     "halo over a fold": (
         lambda s: s["exchanges"][1].update(halo=16),

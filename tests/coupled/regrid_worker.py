@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The partner of stencil_model on other grids: a nonlinear network of neighbours.
 
-Usage: regrid_worker.py SPEC [positive]; then the answers are above 0. Each rank leaves what it saw at each step in inputs.RANK.STEP.npz.
+Usage: regrid_worker.py SPEC [positive]; then the answers are above 0. Each rank leaves what it saw
+at each step in inputs.RANK.STEP.npz.
 """
 
 from __future__ import annotations

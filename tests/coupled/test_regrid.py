@@ -17,9 +17,11 @@ from coupled.exchange import python
 from coupled.regrid_worker import network, positive
 from coupler.decomposition import decompose
 from coupler.spec import FieldSpec, GridSpec
+from coupler.spec_load import load_spec
 from coupler.staggered import coarsening, refinement
 from coupler.weights import Weights, apply, weights_of
 from coupler.weights_io import write_weights
+from coupler.weights_make import weights_between
 from jobs import fortran_test, mpirun
 
 NX, NY, STEPS = 12, 8, 3
@@ -177,7 +179,7 @@ def test_workers_see_slices_of_the_regridded_field_and_the_model_the_regridded_a
 
 @pytest.mark.parametrize("how", ["global", "positive"])
 def test_answers_are_corrected_to_conserve_their_integral(tmp_path: Path, how: str) -> None:
-    """Random weights to the model's grid, which conserve nothing; areas differ from cell to cell."""
+    """Random weights to the model's grid, which conserve nothing; areas differ by cell."""
     rng = np.random.default_rng(3)
     worker, cells = WORKER["T"], NX * NY
     areas = rng.uniform(1, 2, worker.nx * worker.ny), rng.uniform(1, 2, cells)
@@ -202,3 +204,35 @@ def test_answers_are_corrected_to_conserve_their_integral(tmp_path: Path, how: s
         scale += (np.abs(answer).ravel() * areas[0]).sum()
     taken = ((finals[0] - initial())[0].ravel() * areas[1]).sum()
     assert abs(taken - given) <= 1e-14 * scale
+
+
+def test_weights_between_grids_with_places_are_made_once_and_used_by_all(tmp_path: Path) -> None:
+    loaded = spec(2, 3, 2)
+    loaded["grids"]["T"]["geometry"] = {
+        "lon": np.linspace(0, 30, NX + 1).tolist(),
+        "lat": np.linspace(40, 60, NY + 1).tolist(),
+    }
+    loaded["grids"]["coarse"] = {
+        "geometry": {
+            "lon": np.linspace(0, 30, 6).tolist(),
+            "lat": np.linspace(38, 62, 5).tolist(),
+        }
+    }
+    for exchange, way in ((loaded["exchanges"][0], "to"), (loaded["exchanges"][2], "from")):
+        exchange["regrid"] = {way: "coarse", "method": "conservative", "fallback": "nearest"}
+        exchange["fields"] = {name: {"fill": "replicate"} for name in exchange["fields"]}
+    run(tmp_path, loaded)
+    exchange = load_spec(tmp_path / "case.yaml").exchanges[0]
+    assert len(list((tmp_path / "weights").glob("T_coarse_conservative_*.nc"))) == 1
+    assert exchange.regrid is not None
+    grid = exchange.regrid.grid
+    made = weights_between(exchange.grid, grid, exchange.regrid)
+    whole = apply(made, initial()[:3])
+    split = decompose("worker", grid.nx, grid.ny, 3)
+    for number, field in enumerate(exchange.fields):
+        everything = padded(field, grid, whole[number], 2)
+        for rank in range(3):
+            box = split.box(rank)
+            part = everything[box.y0 : box.y1 + 4, box.x0 : box.x1 + 4]
+            with np.load(tmp_path / f"inputs.{rank}.0.npz") as inputs:
+                np.testing.assert_array_equal(bits(inputs[field.name][0]), bits(part))
