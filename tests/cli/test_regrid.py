@@ -84,7 +84,7 @@ MISTAKES: dict[str, tuple[Change, str]] = {
         ),
         "mask of 't_T': the nearest cell is found once, when weights are made; give a number",
     ),
-    "no file": (lambda s: of_file(s, "none.nc"), "none.nc: No such file or directory"),
+    "no file": (lambda s: of_file(s, "none.nc"), "none.nc: no such file"),
     "faces of a grid with places": (
         lambda s: s["exchanges"][0]["regrid"].update(method="nearest"),
         "got a field at U points, expected T points",
