@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 
 from coupler.clock import answer_date, first_due, is_due
 from coupler.decomposition import Box
-from coupler.handshake import shake_hands
+from coupler.handshake import Channel, shake_hands, worker_decomposition
 from coupler.monitor import Profile
 from coupler.partial import receive_partial, send_partial
-from coupler.protocol import CONTROL_END, IN, PARTIAL, STATIC, TAG_REPLY, Control
+from coupler.protocol import CONTROL_END, IN, OUT, PARTIAL, STATIC, TAG_REPLY, Control
+from coupler.recorder import Place, Recorder
 from coupler.restart import read_partial, read_restart, write_restart
 from coupler.router import owned_cells
 from coupler.spec import CouplingSpec
@@ -53,6 +54,7 @@ class Component:
         self.comm = comm
         self.static: dict[str, Array] = {}
         self.profile = Profile()
+        self._recorder: Recorder | None = None
         self._step: Step | None = None
         self._control: Control | None = None
         self._ended = False
@@ -129,7 +131,24 @@ class Component:
         size = int(self.world.local.size)
         first = self.world.local.allreduce(size if self._idle else self.rank, MPI.MIN)
         self.leads = self.rank == first % size  # of the ranks that have steps, the first
+        if self.spec.component(self.name).record is not None:
+            self._start_recorder(agreement.channels)
         self._send_owed_answers()
+
+    def _start_recorder(self, channels: Sequence[Channel]) -> None:
+        size = int(self.world.local.size)
+        writers = self.world.local.allgather(not self._idle)
+        if self._idle:
+            return
+        boxes, owned = {}, {}
+        for c in (c for c in channels if c.direction in (OUT, IN)):
+            grid = c.exchange.grid
+            boxes[grid.name] = worker_decomposition(self.spec, c.exchange, size)
+            owned[grid.name] = owned_cells(grid, c.model, c.box, 0)
+        ranks = tuple(rank for rank, writes in enumerate(writers) if writes)
+        start = self._declaration.start_date
+        place = Place(self.name, self.rank, ranks, start, boxes, owned)
+        self._recorder = Recorder(self.spec, place, self.static)
 
     def _return_partial(self) -> None:
         """The model's ranks go on with the half sums of the run before."""
@@ -194,6 +213,8 @@ class Component:
             self._statistics.take(date, inbox.channel, taken, inbox.outside)
             if inbox.channel.exchange.check_finite:
                 require_finite(taken, f"input of step {self.profile.steps}, date {date} s")
+            if self._recorder is not None:  # now: a network may change its inputs
+                self._recorder.take(date, inbox.channel.exchange, taken)
             inputs |= taken
         answers: dict[str, Array] = {}
         halos: dict[str, int] = {}
@@ -262,7 +283,11 @@ class Component:
             self._statistics.take(step.date, out.channel, answers)
             if out.channel.exchange.check_finite:
                 require_finite(answers, f"answer of step {step.number}, date {step.date} s")
+            if self._recorder is not None:
+                self._recorder.take(step.date, out.channel.exchange, answers)
             out.send(step.date)
+        if self._recorder is not None:
+            self._recorder.commit(step.date)
         self.profile.exchange += time.perf_counter() - begun
         self.profile.count_step(step.date)
         self._step = None
@@ -285,6 +310,10 @@ class Component:
         for out in self._outboxes:
             out.flush()
         self._statistics.close()
+        if self._recorder is not None:
+            text = self._recorder.close()
+            if self.leads:
+                print(f"halocline: {self.name}: {text}", flush=True)
         self._reply()
         for inbox in self._inboxes:
             inbox.close()
@@ -308,6 +337,8 @@ class Component:
         if not known:
             traceback.print_exception(kind, error, trace, file=sys.stderr)
         print(f"halocline: {who}: {message}", file=sys.stderr, flush=True)
+        if self._recorder is not None:
+            self._recorder.abandon()
         if not hasattr(self, "world"):
             self.comm.Abort(1)
         if not isinstance(error, PartnerFailed):

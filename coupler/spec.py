@@ -16,6 +16,7 @@ Pivot = Literal["T", "F"]
 Wire = Literal["float32", "float64"]
 Operation = Literal["instant", "average", "accumulate", "min", "max"]
 Transport = Literal["auto", "messages", "windows"]
+WhenSlow = Literal["wait", "skip"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,27 @@ class GridSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordSpec:
+    """What a worker writes of its fields while it runs; see docs/recording.md."""
+
+    fields: tuple[str, ...]  # of those to and from the worker
+    period: int  # [s]
+    first: int | None  # [s], the first and the last date that may be recorded
+    last: int | None
+    file: str  # without the ending; {component} and {start} are filled in
+    precision: Wire | None  # None: the wire's
+    deflate: int  # 0 to 9
+    chunks: Mapping[str, int]  # time, level, y, x -> values of a chunk
+    flush: int  # records after which the file is complete up to here
+    buffer: int | None  # records that may wait for the disk; None: what fits in 64 MB
+    when_slow: WhenSlow  # what happens when they all do
+    overwrite: bool
+    units: str  # of time
+    calendar: str
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
 class ComponentSpec:
     name: str
     ranks: int
@@ -63,6 +85,7 @@ class ComponentSpec:
     predictor: Mapping[str, object] | None
     decomposition: tuple[int, int] | None  # worker ranks in x and y; None: nearest aspect ratio
     place: str
+    record: RecordSpec | None = None
 
     @property
     def is_worker(self) -> bool:

@@ -11,6 +11,7 @@ from typing import cast
 
 from coupler.spec import Boundary, ComponentSpec, CouplingSpec, GridSpec, Pivot
 from coupler.spec_exchanges import check_name, read_exchanges
+from coupler.spec_record import read_records
 from coupler.spec_run import Run, read_run, read_size
 from coupler.spec_yaml import Problems, Value, read_yaml
 
@@ -27,6 +28,7 @@ def load_spec(path: str | Path) -> CouplingSpec:
     components = _read_components(found.get("components"))
     grids = _read_grids(found.get("grids"), run)
     exchanges = read_exchanges(found.get("exchanges"), run, components, grids, problems)
+    components = read_records(found.get("components"), components, exchanges, run)
     problems.raise_if_any()
     digest = hashlib.sha256(path.read_bytes())
     if run.namelist is not None:
@@ -49,7 +51,7 @@ def _read_components(value: Value | None) -> dict[str, ComponentSpec]:
     components: dict[str, ComponentSpec] = {}
     for name, item in value.items() if value else ():
         check_name(name, item)
-        found = item.mapping(("command", "worker", "ranks", "predictor", "decomposition"))
+        found = item.mapping(("command", "worker", "ranks", "predictor", "decomposition", "record"))
         worker = found["worker"].boolean(False) if "worker" in found else False
         command = _read_command(found["command"]) if "command" in found else ()
         if worker == bool(command):

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from coupler.errors import CouplingError
 from coupler.spec_yaml import hint
-from coupler.world import CouplingError
 
 Array = NDArray[np.floating]
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from mpi4py import MPI
 
+from coupler.errors import CouplingError as CouplingError
+from coupler.errors import PartnerFailed as PartnerFailed
 from coupler.protocol import RECORD_LENGTH, TAG_CONTROL, TAG_FAILURE, Control, Record, Words
 from coupler.spec_yaml import hint
 
@@ -18,14 +20,6 @@ POLLING = 5e-4  # [s]; then sleep: spinning on doubles a step with more ranks th
 PAUSE_SHARE, LONGEST_PAUSE = 0.05, 1e-3  # of the time waited so far; [s]
 EVERY_PROGRAM = "every program of the job to join the coupling (hcl_init, Component)"
 LAST_WORDS = 2.0  # [s] for partners to close their files before a failed rank ends the job
-
-
-class CouplingError(Exception):
-    """The coupling itself went wrong: got, expected, fix."""
-
-
-class PartnerFailed(CouplingError):
-    """Another rank said that it failed; it has printed why."""
 
 
 @dataclass(frozen=True)
