@@ -29,7 +29,9 @@ Array = NDArray[np.floating]
 Role = Literal["input", "answer", "static"]
 FORMAT = 1  # of the files
 ALIGNED = 64  # bytes
-MEMORY = 1 << 26  # bytes that records may take while they wait for the disk, where no count is given
+MEMORY = (
+    1 << 26
+)  # bytes that records may take while they wait for the disk, where no count is given
 FEWEST, MOST = 2, 64  # such records
 CLOSING = 1.0  # [s] for a failed rank's file to be closed, before the job is ended
 

@@ -16,8 +16,18 @@ from rich.console import Console
 from coupler.command.bench import Setup, as_objects, bench_exchange
 from coupler.command.check import Findings, check_spec
 from coupler.command.coupled_run import RunOptions, draw, draw_worker, print_launches, run_spec
-from coupler.command.help_texts import BENCH, CHECK, DESCRIPTION, EXIT_CODES, PLAN, PLOT, RUN
+from coupler.command.help_texts import (
+    BENCH,
+    CHECK,
+    DESCRIPTION,
+    EXIT_CODES,
+    PLAN,
+    PLOT,
+    REPLAY,
+    RUN,
+)
 from coupler.command.plan import build_plan, choose_worker, parse_ranks, plan_json, with_ranks
+from coupler.command.replay_run import ReplayOptions, replay_record
 from coupler.command.tables import print_bench, print_plan, say
 from coupler.spec import CouplingSpec
 from coupler.spec_load import load_spec
@@ -71,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     check = add("check", "find mistakes without running", CHECK, _check)
     plan = add("plan", "show who sends what to whom", PLAN, _plan)
     run = add("run", "run a coupled job", RUN, _run)
+    replay = add("replay", "run a predictor on a record, without the model", REPLAY, _replay)
     plot = add("plot", "draw a finished run", PLOT, _plot)
     bench = add("bench", "measure how fast fields are exchanged", BENCH, _bench)
     bench.add_argument("what", choices=["exchange"], help="what to measure")
@@ -79,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--halo", metavar="N", type=int, default=8)
     bench.add_argument("--steps", metavar="N", type=int, default=15, help="that count")
     bench.add_argument("--json", action="store_true", help="a list of objects for scripts")
-    for command in (check, plan, run):
+    for command in (check, plan, run, replay):
         command.add_argument("spec", metavar="SPEC", type=Path, help="the coupling spec (YAML)")
         command.add_argument(
             "--ranks",
@@ -98,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
             default="mpirun",
             help="the launcher and its options (default: %(default)s)",
         )
+    _add_replay(replay)
     plan.add_argument("--json", action="store_true", help="the whole plan as JSON")
     plan.add_argument(
         "--plot",
@@ -133,6 +145,42 @@ def _parser() -> argparse.ArgumentParser:
         help="the run to compare with (default: RUNDIR/reference if it is there)",
     )
     return parser
+
+
+def _add_replay(replay: argparse.ArgumentParser) -> None:
+    replay.add_argument(
+        "record", metavar="RECORD", type=Path, help="a file of it, the files' common name, or dir"
+    )
+    replay.add_argument("--component", metavar="NAME", help="the worker (default: the record's)")
+    replay.add_argument("--steps", metavar="N", type=_count, help="of the record, from its start")
+    replay.add_argument(
+        "--tolerance",
+        metavar="X",
+        type=_tolerance,
+        default=0.0,
+        help="how far an answer may be from the recorded one, as a part of the field's largest "
+        "value (default: 0, equal bits)",
+    )
+    replay.add_argument(
+        "--plot", metavar="FILE", type=Path, help="draw the answer that differs most"
+    )
+    replay.add_argument("--output", metavar="FILE", type=Path, help="write the answers (NetCDF)")
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"got '{text}', expected a whole number, 1 or more")
+    return int(text)
+
+
+def _tolerance(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not value >= 0.0:
+        raise argparse.ArgumentTypeError(f"got '{text}', expected a number, 0 or more")
+    return value
 
 
 def _seconds(text: str) -> float:
@@ -214,6 +262,12 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         print_launches(spec, run, console)
         return 0
     return run_spec(spec, run, console)
+
+
+def _replay(options: argparse.Namespace, console: Console) -> int:
+    o = options
+    wanted = ReplayOptions(o.component, o.steps, o.tolerance, o.plot, o.output)
+    return replay_record(_load(options), options.record, wanted, console)
 
 
 def _plot(options: argparse.Namespace, console: Console) -> int:

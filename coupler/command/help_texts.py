@@ -90,3 +90,18 @@ examples:
   halocline bench exchange --json
 """,
 )
+
+REPLAY = (
+    """\
+Run a worker's predictor on what it received in a coupled run that had `record:` in its spec, and
+compare its answers with the recorded ones: one process, no model, no MPI. Exit code 1 if they
+differ by more than --tolerance. Exceptions of the predictor come with their trace.
+""",
+    """\
+examples:
+  halocline replay double_gyre.yaml runs/double_gyre/closure_record_0
+  halocline replay double_gyre.yaml runs/double_gyre --ranks closure=4 --steps 10
+  halocline replay double_gyre.yaml runs/double_gyre --tolerance 1e-6 --plot difference.png
+  python -m pdb -m coupler.command.cli replay double_gyre.yaml runs/double_gyre
+""",
+)
