@@ -112,6 +112,11 @@ class Recorder:
                 f"{self.record.place}: record {self.path} exists; move it, or write "
                 "'overwrite: true', or another 'file'"
             )
+        if not self.path.parent.is_dir():
+            raise CouplingError(
+                f"{self.record.place}: record: got no directory {self.path.parent.absolute()}, "
+                "expected one to write in; make it"
+            )
         self._date: int | None = None  # that is being filled into the first free slot
         self._busy: list[int] = []  # oldest first
         self._text = b""
@@ -349,8 +354,9 @@ class Recorder:
         return True
 
     def _fail(self, text: str) -> None:
+        after = "; what was written before stays readable" if self.written else ""
         raise CouplingError(
-            f"record {self.path}: {text}; what was written before stays readable. "
+            f"record {self.path}: {text}{after}. "
             "Make room, or record less (record.fields, every, precision, deflate)"
         )
 

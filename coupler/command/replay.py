@@ -161,12 +161,13 @@ def prepare(spec: CouplingSpec, worker: str, record: Record) -> Replay:
         static = {name: field[0] for name, field in record.of_role("static").items()}
     except (PredictorError, RecordError) as error:
         raise SpecError([str(error)]) from error
+    brought = [f.name for e in spec.incoming(worker) for f in (*e.fields, *e.static)]
     mistakes = [
         *_other_shapes(spec, worker, record),
         *(
             f"the record has no '{name}', which {predictor.name} needs; add it to record.fields"
             for name in predictor.required
-            if name not in {**inputs, **static, "date": 0, "cell": 0}
+            if name in brought and name not in inputs and name not in static
         ),
     ]
     if not answers:
