@@ -54,7 +54,7 @@ class Component:
         self.comm = comm
         self.static: dict[str, Array] = {}
         self.profile = Profile()
-        self._recorder: Recorder | None = None
+        self.recorder: Recorder | None = None  # of what the spec records here
         self._step: Step | None = None
         self._control: Control | None = None
         self._ended = False
@@ -148,7 +148,7 @@ class Component:
         ranks = tuple(rank for rank, writes in enumerate(writers) if writes)
         start = self._declaration.start_date
         place = Place(self.name, self.rank, ranks, start, boxes, owned)
-        self._recorder = Recorder(self.spec, place, self.static)
+        self.recorder = Recorder(self.spec, place, self.static)
 
     def _return_partial(self) -> None:
         """The model's ranks go on with the half sums of the run before."""
@@ -213,8 +213,8 @@ class Component:
             self._statistics.take(date, inbox.channel, taken, inbox.outside)
             if inbox.channel.exchange.check_finite:
                 require_finite(taken, f"input of step {self.profile.steps}, date {date} s")
-            if self._recorder is not None:  # now: a network may change its inputs
-                self._recorder.take(date, inbox.channel.exchange, taken)
+            if self.recorder is not None:  # now: a network may change its inputs
+                self.recorder.take(date, inbox.channel.exchange, taken)
             inputs |= taken
         answers: dict[str, Array] = {}
         halos: dict[str, int] = {}
@@ -283,11 +283,11 @@ class Component:
             self._statistics.take(step.date, out.channel, answers)
             if out.channel.exchange.check_finite:
                 require_finite(answers, f"answer of step {step.number}, date {step.date} s")
-            if self._recorder is not None:
-                self._recorder.take(step.date, out.channel.exchange, answers)
+            if self.recorder is not None:
+                self.recorder.take(step.date, out.channel.exchange, answers)
             out.send(step.date)
-        if self._recorder is not None:
-            self._recorder.commit(step.date)
+        if self.recorder is not None:
+            self.recorder.commit(step.date)
         self.profile.exchange += time.perf_counter() - begun
         self.profile.count_step(step.date)
         self._step = None
@@ -310,8 +310,8 @@ class Component:
         for out in self._outboxes:
             out.flush()
         self._statistics.close()
-        if self._recorder is not None:
-            text = self._recorder.close()
+        if self.recorder is not None:
+            text = self.recorder.close()
             if self.leads:
                 print(f"halocline: {self.name}: {text}", flush=True)
         self._reply()
@@ -337,8 +337,8 @@ class Component:
         if not known:
             traceback.print_exception(kind, error, trace, file=sys.stderr)
         print(f"halocline: {who}: {message}", file=sys.stderr, flush=True)
-        if self._recorder is not None:
-            self._recorder.abandon()
+        if self.recorder is not None:
+            self.recorder.abandon()
         if not hasattr(self, "world"):
             self.comm.Abort(1)
         if not isinstance(error, PartnerFailed):

@@ -267,17 +267,19 @@ class Recorder:
         halo = recorded.exchange.halo
         return array[:, halo : halo + box.ny, halo : halo + box.nx]
 
-    def _wanted(self, date: int) -> bool:
+    def wants(self, date: int) -> bool:
+        """Is anything recorded at `date`?"""
         r = self.record
         return (
-            date % r.period == 0
+            bool(self.views[0])
+            and date % r.period == 0
             and (r.first is None or date >= r.first)
             and (r.last is None or date <= r.last)
         )
 
     def take(self, date: int, exchange: ExchangeSpec, arrays: Mapping[str, Array]) -> None:
         """Copy the fields of `exchange` that are recorded; they may change afterwards."""
-        if not self._wanted(date) or not self.views[0]:
+        if not self.wants(date):
             return
         if self._date != date:
             self._look()
@@ -299,7 +301,7 @@ class Recorder:
             self._order(f"record {slot} {date}")
             self.written += 1
             self._date = None
-        elif self._wanted(date) and self.views[0]:
+        elif self.wants(date):
             self.skipped += 1
 
     def _wait_for_room(self) -> None:
@@ -360,10 +362,14 @@ class Recorder:
             "Make room, or record less (record.fields, every, precision, deflate)"
         )
 
-    def close(self) -> str:
-        """Wait until all is written. A word on what was."""
+    def drain(self) -> None:
+        """Returns when all that was committed is written."""
         while self._busy:
             self._answer(self.spec.time_limit)
+
+    def close(self) -> str:
+        """Wait until all is written. A word on what was."""
+        self.drain()
         self._order(f"end {self.skipped}")
         self._answer(self.spec.time_limit)
         self._end(self.spec.time_limit)

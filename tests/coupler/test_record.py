@@ -90,8 +90,7 @@ class Run:
     def settle(self) -> None:
         """Until all is written."""
         for recorder in self.recorders:
-            while recorder._busy:
-                recorder._answer(10.0)
+            recorder.drain()
 
     def close(self) -> list[str]:
         return [recorder.close() for recorder in self.recorders]
