@@ -148,8 +148,9 @@ def split_nodes(comm: MPI.Comm) -> MPI.Intracomm:
     return MPI.Intracomm(node.Split(comm.rank // size)) if size > 0 else node
 
 
-def join(comm: MPI.Intracomm, name: str, digest: str) -> World:
-    """Join the job as worker component `name`. Collective over `comm`: every component calls it.
+def join(comm: MPI.Intracomm, name: str, digest: str, kind: str = "worker") -> World:
+    """Join the job as component `name`, a worker or a model. Collective over `comm`: every
+    component calls it.
 
     Components find each other by name. Raises CouplingError if a rank speaks another protocol or
     another Python rank holds another spec.
@@ -160,7 +161,7 @@ def join(comm: MPI.Intracomm, name: str, digest: str) -> World:
     shared, request = comm.Idup()
     world.wait_requests([request], EVERY_PROGRAM)
     world.comm = shared
-    mine = bytearray(Record("worker", name, digest).encode())
+    mine = bytearray(Record(kind, name, digest).encode())
     data = bytearray(RECORD_LENGTH * shared.size)
     request = shared.Iallgather([mine, MPI.BYTE], [data, MPI.BYTE])
     world.wait_requests([request], EVERY_PROGRAM)
@@ -179,7 +180,7 @@ def join(comm: MPI.Intracomm, name: str, digest: str) -> World:
     world.local = shared.Split(world.members[name].ranks[0], 0)
     world.node = split_nodes(shared)
     other = next((r for r, record in enumerate(records) if record.digest not in ("", digest)), None)
-    if other is not None:
+    if digest and other is not None:
         raise CouplingError(
             f"rank {other} of the job ({records[other].name}) holds another spec or namelist; "
             "give every Python component the same file"

@@ -16,11 +16,13 @@ from rich.console import Console
 from coupler.command.bench import Setup, as_objects, bench_exchange
 from coupler.command.check import Findings, check_spec
 from coupler.command.coupled_run import RunOptions, draw, draw_worker, print_launches, run_spec
+from coupler.command.fake_run import FakeOptions, run_fake
 from coupler.command.help_texts import (
     BENCH,
     CHECK,
     DESCRIPTION,
     EXIT_CODES,
+    FAKE,
     PLAN,
     PLOT,
     REPLAY,
@@ -82,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     plan = add("plan", "show who sends what to whom", PLAN, _plan)
     run = add("run", "run a coupled job", RUN, _run)
     replay = add("replay", "run a predictor on a record, without the model", REPLAY, _replay)
+    fake = add("fake", "run the workers with synthetic fields, without the model", FAKE, _fake)
     plot = add("plot", "draw a finished run", PLOT, _plot)
     bench = add("bench", "measure how fast fields are exchanged", BENCH, _bench)
     bench.add_argument("what", choices=["exchange"], help="what to measure")
@@ -90,14 +93,14 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--halo", metavar="N", type=int, default=8)
     bench.add_argument("--steps", metavar="N", type=int, default=15, help="that count")
     bench.add_argument("--json", action="store_true", help="a list of objects for scripts")
-    for command in (check, plan, run, replay):
+    for command in (check, plan, run, replay, fake):
         command.add_argument("spec", metavar="SPEC", type=Path, help="the coupling spec (YAML)")
         command.add_argument(
             "--ranks",
             metavar="NAME=N,...",
             help="rank counts in place of the spec's, for example ocean=4,closure=2",
         )
-    for command in (check, run):
+    for command in (check, run, fake):
         command.add_argument(
             "--no-load",
             action="store_true",
@@ -110,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
             help="the launcher and its options (default: %(default)s)",
         )
     _add_replay(replay)
+    _add_fake(fake)
     plan.add_argument("--json", action="store_true", help="the whole plan as JSON")
     plan.add_argument(
         "--plot",
@@ -125,15 +129,16 @@ def _parser() -> argparse.ArgumentParser:
         metavar="[NAME=]N",
         help="the worker rank to draw (default: the one that receives from most ranks)",
     )
-    run.add_argument("--dry-run", action="store_true", help="only print the commands")
+    for command in (run, fake):
+        command.add_argument("--dry-run", action="store_true", help="only print the commands")
+        command.add_argument(
+            "--timeout", metavar="SECONDS", type=_seconds, help="end a job that runs longer"
+        )
     run.add_argument(
         "--reference",
         action="store_true",
         help="first run the model without the workers, with the namelist changes of "
         "run.reference, and draw both at the end",
-    )
-    run.add_argument(
-        "--timeout", metavar="SECONDS", type=_seconds, help="end a job that runs longer"
     )
     plot.add_argument(
         "directory", metavar="RUNDIR", type=Path, help="where the run wrote its files"
@@ -165,6 +170,22 @@ def _add_replay(replay: argparse.ArgumentParser) -> None:
         "--plot", metavar="FILE", type=Path, help="draw the answer that differs most"
     )
     replay.add_argument("--output", metavar="FILE", type=Path, help="write the answers (NetCDF)")
+
+
+def _add_fake(fake: argparse.ArgumentParser) -> None:
+    fake.add_argument(
+        "--as", dest="name", metavar="NAME", help="the model to stand in for (default: the only)"
+    )
+    fake.add_argument(
+        "--steps",
+        metavar="N",
+        type=_count,
+        help="time steps (default: 10, or 5 dates of the longest period; at most the spec's)",
+    )
+    fake.add_argument("--seed", metavar="N", type=int, default=0, help="of the fields")
+    fake.add_argument(
+        "--range", dest="limits", metavar="NAME=LOW:HIGH,...", default="", help="of fields"
+    )
 
 
 def _count(text: str) -> int:
@@ -268,6 +289,13 @@ def _replay(options: argparse.Namespace, console: Console) -> int:
     o = options
     wanted = ReplayOptions(o.component, o.steps, o.tolerance, o.plot, o.output)
     return replay_record(_load(options), options.record, wanted, console)
+
+
+def _fake(options: argparse.Namespace, console: Console) -> int:
+    o = options
+    wanted = FakeOptions(o.name, o.steps, o.seed, o.limits, not o.no_load, o.dry_run)
+    run = RunOptions(_launcher(options), False, options.timeout)
+    return run_fake(_load(options), wanted, run, console)
 
 
 def _plot(options: argparse.Namespace, console: Console) -> int:

@@ -105,3 +105,19 @@ examples:
   python -m pdb -m coupler.command.cli replay double_gyre.yaml runs/double_gyre
 """,
 )
+
+FAKE = (
+    """\
+Run the workers of a spec for real, with synthetic fields in place of the model: spec, network and
+worker ranks are tried before a model is compiled. The fields are smooth, move, and are the same for
+any number of ranks; masks are 1 with an island, lengths, areas and thicknesses are positive (known
+by how their names begin), others lie in -1..1. Answers are checked; the job runs in run.directory
+with /fake behind it.
+""",
+    """\
+examples:
+  halocline fake double_gyre.yaml
+  halocline fake double_gyre.yaml --as ocean --steps 100 --ranks ocean=4,closure=2
+  halocline fake double_gyre.yaml --range h=10:2000,temperature=-2:30
+""",
+)
