@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
-from coupled.exchange import python
+from coupled.exchange import Case, python, run_exchange
 from coupled.gyre import coupled, namelist, run_coupled, spec
 from coupled.test_stencil import BOXES, FIELDS, NX, NY, STEPS, initial
 from coupled.test_stencil import spec as stencil_spec
@@ -144,6 +144,23 @@ def test_a_fold_is_replayed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     spec, base = str(tmp_path / "case.yaml"), str(tmp_path / "folded")
     assert main(["replay", spec, base, "--ranks", "worker=4"]) == 0
     assert capsys.readouterr().out.count("equal bits") == 2 * len(FIELDS) + 1
+
+
+def test_dropped_land_is_zero_and_an_idle_worker_writes_nothing(tmp_path: Path) -> None:
+    case = Case(boxes=[(1, 2, 1, 5), (3, 3, 2, 4)], holes=True, workers=2, halo=0, steps=2)
+    loaded = case.spec()
+    loaded["components"]["worker"]["record"] = {"file": "holes"}
+    run_exchange(tmp_path, case, loaded)
+    assert not (tmp_path / "holes.rank0001.nc").exists()
+    with open_record(tmp_path / "holes") as record:
+        owned = np.zeros((5, 7), bool)
+        owned[:, :2] = owned[1:4, 2] = True
+        np.testing.assert_array_equal(record.owned("grid"), owned)
+        a = np.asarray(record["a"])
+        assert a.shape == (2, 3, 5, 7)
+        assert not a[:, :, ~owned].any()
+        assert a[:, :, owned].all()
+        np.testing.assert_array_equal(record["answer"][1][:, owned], 2 * a[1][:, owned] + 1)
 
 
 def test_a_restart_goes_on_in_a_file_of_its_own(tmp_path: Path) -> None:
