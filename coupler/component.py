@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from coupler.clock import answer_date, first_due, is_due
 from coupler.decomposition import Box
 from coupler.handshake import Channel, shake_hands, worker_decomposition
+from coupler.inputs import Inputs
 from coupler.monitor import Profile
 from coupler.partial import receive_partial, send_partial
 from coupler.protocol import CONTROL_END, IN, OUT, PARTIAL, STATIC, TAG_REPLY, Control
@@ -123,8 +124,7 @@ class Component:
                 continue
             inbox = Inbox(self.world, channel, ranks, self._segment)
             if channel.direction == STATIC:
-                self.world.wait(inbox.arrived, "the model to put its static fields")
-                self.static |= inbox.take(self._declaration.start_date, post_again=False)
+                self.static |= self._receive_static(inbox)
             else:
                 self._inboxes.append(inbox)
         self._idle = not any(inbox.channel.messages for inbox in self._inboxes)
@@ -150,6 +150,17 @@ class Component:
         place = Place(self.name, self.rank, ranks, start, boxes, owned)
         self.recorder = Recorder(self.spec, place, self.static)
 
+    def _receive_static(self, inbox: Inbox) -> Mapping[str, Array]:
+        inbox.expect(self._declaration.start_date)
+
+        def arrived() -> bool:
+            inbox.poll()
+            return inbox.whole
+
+        self.world.wait(arrived, "the model to put its static fields")
+        inbox.close()
+        return inbox.arrays
+
     def _return_partial(self) -> None:
         """The model's ranks go on with the half sums of the run before."""
         start, file = self._declaration.start_date, self._declaration.restart_file
@@ -167,15 +178,16 @@ class Component:
                 for name, array in out.next_arrays().items():
                     array[...] = owed[number][name] if owed else 0
                 got_at = first_due(start, period) + number * period
-                out.send(answer_date(got_at, period, channel.lag))
+                out.send(answer_date(got_at, period, channel.lag), out.next_arrays())
 
     def message_sizes(self) -> dict[int, tuple[int, int]]:
         """For each model rank of the job the values that come from it and go to it in a step."""
         sizes: dict[int, tuple[int, int]] = {}
-        ends = [(i.channel, i.ranks, 1, 0) for i in self._inboxes]
-        ends += [(o.channel, o.ranks, 0, 1) for o in self._outboxes]
-        for channel, ranks, comes, goes in ends:
-            for rank, message in zip(ranks, channel.messages, strict=True):
+        ends = [(i.channel, 1, 0) for i in self._inboxes]
+        ends += [(o.channel, 0, 1) for o in self._outboxes]
+        for channel, comes, goes in ends:
+            for message in channel.messages:
+                rank = self._model_ranks[message.partner]
                 there, back = sizes.get(rank, (0, 0))
                 sizes[rank] = there + comes * message.values, back + goes * message.values
         return sizes
@@ -186,36 +198,39 @@ class Component:
             self._wait_for_end()
             return
         while (step := self.receive()) is not None:
-            begun = time.perf_counter()
+            begun, received = time.perf_counter(), self._receiving
             yield step
-            self.profile.inference += time.perf_counter() - begun
+            waited = self._receiving - received  # for fields that the step looked up
+            self.profile.inference += time.perf_counter() - begun - waited
             self.send(step)
         self._close()
 
     def receive(self) -> Step | None:
-        """Wait for every exchange due at the next date; None when the model has ended.
+        """Wait for the first field of the next date at which an exchange is due; None when the
+        model has ended. The step waits for each other field when it is looked up.
 
         `steps` is receive and send in turn; use them alone to do something in between.
         """
         start = self._declaration.start_date
         periods = [(inbox, inbox.channel.exchange.period) for inbox in self._inboxes]
         date = min(first_due(start, period) + i.sequence * period for i, period in periods)
-        inputs: dict[str, Array] = {}
-        for inbox in self._due(self._inboxes, date):
-            begun = time.perf_counter()
-            while not self._arrived(inbox, date):
-                if self._obey() == CONTROL_END:
-                    return None
-            arrived = time.perf_counter()
-            taken = inbox.take(date)
-            self.profile.wait += arrived - begun
-            self.profile.exchange += time.perf_counter() - arrived
-            self._statistics.take(date, inbox.channel, taken, inbox.outside)
-            if inbox.channel.exchange.check_finite:
-                require_finite(taken, f"input of step {self.profile.steps}, date {date} s")
-            if self.recorder is not None:  # now: a network may change its inputs
-                self.recorder.take(date, inbox.channel.exchange, taken)
-            inputs |= taken
+        due = self._due(self._inboxes, date)
+        for inbox in due:
+            inbox.expect(date)
+        inputs = Inputs(due, lambda inbox, name: self._receive_field(date, inbox, name))
+        first = next((inbox for inbox in due if inbox.sources), due[0])
+        while not self._arrived(first, date, lambda: first.begun):
+            if self._obey() == CONTROL_END:
+                return None
+        recorder = self.recorder if self.recorder and self.recorder.wants(date) else None
+        for inbox in due:  # of what came, before a network can change it
+            if not (inbox.channel.exchange.statistics or recorder):
+                continue
+            for field in inbox.channel.fields:
+                inputs[field.name]
+            self._statistics.take(date, inbox.channel, inbox.arrays, inbox.outside)
+            if recorder is not None:
+                recorder.take(date, inbox.channel.exchange, inbox.arrays)
         answers: dict[str, Array] = {}
         halos: dict[str, int] = {}
         for out in self._due(self._outboxes, date):
@@ -225,25 +240,40 @@ class Component:
         self._step = Step(self.profile.steps, date, inputs, answers, halos)
         return self._step
 
+    def _receive_field(self, date: int, inbox: Inbox, name: str) -> None:
+        """Returns when all of field `name` of `date` is here, and fit to be read."""
+        if not self._arrived(inbox, date, lambda: inbox.has(name)):
+            raise CouplingError(
+                f"the model ended, or wrote a restart, without a put of {name} at date {date} s"
+            )
+        if inbox.channel.exchange.check_finite:
+            arrays = {name: inbox.arrays[name]}
+            require_finite(arrays, f"input of step {self.profile.steps}, date {date} s")
+
+    @property
+    def _receiving(self) -> float:
+        return self.profile.wait + self.profile.exchange
+
     def _due(self, boxes: list[Endpoint], date: int) -> list[Endpoint]:
         return [box for box in boxes if is_due(date, box.channel.exchange.period)]
 
-    def _arrived(self, inbox: Inbox, date: int) -> bool:
-        """True when the next exchange is here; False when a command comes before it."""
+    def _arrived(self, inbox: Inbox, date: int, enough: Callable[[], bool]) -> bool:
+        """True when enough of the exchange is here; False when a command comes before it."""
         names = ", ".join(field.name for field in inbox.channel.fields)
-        arrived = False
+        begun, unpacked = time.perf_counter(), inbox.unpacking
 
         def ready() -> bool:
-            nonlocal arrived
-            arrived = inbox.arrived()
-            if not arrived and self._control is None:
+            inbox.poll()
+            if not enough() and self._control is None:
                 self._control = self.world.poll_control()
-            return arrived or self._command_is_next()
+            return enough() or self._command_is_next()
 
         self.world.wait(
             ready, f"the model's fields of exchange {inbox.sequence} ({names} of {date} s)"
         )
-        return arrived
+        self.profile.exchange += inbox.unpacking - unpacked
+        self.profile.wait += time.perf_counter() - begun - (inbox.unpacking - unpacked)
+        return enough()
 
     def _command_is_next(self) -> bool:
         return self._control is not None and all(
@@ -273,21 +303,22 @@ class Component:
 
     def send(self, step: Step) -> None:
         """Send the step's answers to the model; its input arrays may change from now on."""
+        for name in step.inputs:
+            step.inputs[name]  # all of the date has come before any of its answers leaves
         begun = time.perf_counter()
-        step.fill_answers()
-        for inbox in self._due(self._inboxes, step.date):
-            inbox.release()
+        answers = {name: step.answer(name) for name in step.out}
         for out in self._due(self._outboxes, step.date):
-            out.clear_nobodys_cells()
-            answers = {field.name: step.out[field.name] for field in out.channel.fields}
-            self._statistics.take(step.date, out.channel, answers)
+            leaving = out.settle(answers)
+            self._statistics.take(step.date, out.channel, leaving)
             if out.channel.exchange.check_finite:
-                require_finite(answers, f"answer of step {step.number}, date {step.date} s")
+                require_finite(leaving, f"answer of step {step.number}, date {step.date} s")
             if self.recorder is not None:
-                self.recorder.take(step.date, out.channel.exchange, answers)
-            out.send(step.date)
+                self.recorder.take(step.date, out.channel.exchange, leaving)
+            out.send(step.date, leaving)
         if self.recorder is not None:
             self.recorder.commit(step.date)
+        for inbox in self._due(self._inboxes, step.date):
+            inbox.release()  # not before: an answer may be a view of an input
         self.profile.exchange += time.perf_counter() - begun
         self.profile.count_step(step.date)
         self._step = None
@@ -308,7 +339,7 @@ class Component:
 
     def _close(self) -> None:
         for out in self._outboxes:
-            out.flush()
+            out.close()
         self._statistics.close()
         if self.recorder is not None:
             text = self.recorder.close()

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
+
 from coupler.component import Component
 from coupler.handshake import partner_of
 from coupler.monitor import Reporter
@@ -28,7 +30,8 @@ def serve(component: Component, predictor: Predictor) -> None:
         if component.outputs and not step.due:
             continue  # inputs that come more often than any answer
         try:
-            answers = predictor(component.static | step.inputs, step.due)
+            given = ChainMap(step.inputs, component.static)  # type: ignore[arg-type]  # only read
+            answers = predictor(given, step.due)
         except PredictorError as error:
             raise CouplingError(str(error)) from error
         for name, answer in answers.items():

@@ -10,6 +10,7 @@ import numpy as np
 from mpi4py import MPI
 
 from coupler.agreement import disagreements
+from coupler.chunks import Chunk, cut
 from coupler.decomposition import Box, Decomposition, decompose
 from coupler.directory import Directory, ask_owners, receive_lists, with_list_errors
 from coupler.points import Owners, merged
@@ -45,7 +46,7 @@ class Channel:
     exchange: ExchangeSpec
     number: int  # in message tags and headers
     direction: int  # seen from the model
-    lag: int  # of the stream's answers: both sides hold lag + 2 messages
+    lag: int  # of the stream's answers: the sender holds lag + 2 exchanges
     fields: tuple[FieldSpec, ...]
     box: Box  # this rank's, without halo
     model: Decomposition | Owners  # who owns the cells that this rank's routes ask for
@@ -55,11 +56,22 @@ class Channel:
 
     @property
     def slots(self) -> int:
-        return 1 if self.direction == STATIC else self.lag + 2
+        return self.lag + 2 if self.repeats else 1
+
+    @property
+    def repeats(self) -> bool:
+        return self.direction != STATIC
 
     @property
     def halo(self) -> int:
         return self.exchange.halo if self.direction in (OUT, STATIC) else 0
+
+    def chunks(self, message: Message) -> tuple[Chunk, ...]:
+        """How `message` travels; a restart's half sums go whole, in messages of their own."""
+        if self.direction == PARTIAL:
+            return ()
+        itemsize = np.dtype(self.exchange.wire).itemsize
+        return cut(message, itemsize, message.partner in self.windowed)
 
     @property
     def shapes(self) -> tuple[Shape, ...]:
@@ -262,6 +274,7 @@ def _send_plans(world: World, channels: tuple[Channel, ...], model: Members) -> 
                 message,
                 c.direction in (OUT, STATIC),
                 _encode_shared(world, c, partner),
+                c.chunks(message),
             )
             for c in channels
             for message in c.messages

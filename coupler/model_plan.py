@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from coupler.chunks import Chunk, Piece
 from coupler.decomposition import Box
 from coupler.protocol import IN, NAME_LENGTH, OPERATIONS, Words
 from coupler.router import FieldRoute, Message, Patch
@@ -65,6 +66,7 @@ class Peer:
 
     rank: int  # of the job
     message: Message
+    chunks: tuple[Chunk, ...]
     node_rank: int  # of the worker in the node's window
     places: Places | None  # of what it shares with this rank; None: messages
 
@@ -165,6 +167,10 @@ def decode_plan(
             (count,) = read(1)
             patches = tuple(_patch(read(9), exchange.direction == IN) for _ in range(count))
             routes.append(FieldRoute(spec, patches))
+        chunks = []
+        for _ in range(*read(1)):
+            pieces = [read(3) for _ in range(*read(1))]
+            chunks.append(tuple(Piece(f - 1, first - 1, levels) for f, first, levels in pieces))
         places = None
         if windowed:
             shapes = [
@@ -173,7 +179,7 @@ def decode_plan(
             ]
             arrays = tuple(8 * place for place, _, _ in shared)
             places = Places(8 * counter, arrays, tuple(shapes), 8 * slot)
-        yield exchange, Peer(rank, Message(rank, tuple(routes)), node_rank, places)
+        yield exchange, Peer(rank, Message(rank, tuple(routes)), tuple(chunks), node_rank, places)
 
 
 def _patch(words: Sequence[int], answer: bool) -> Patch:

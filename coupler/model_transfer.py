@@ -4,31 +4,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
+from coupler.chunks import values_of
 from coupler.errors import CouplingError
 from coupler.model_plan import ModelExchange, Peer
 from coupler.protocol import HEADER_WORDS, STATIC, TAG_DATA, Words
 from coupler.router import Patch
-from coupler.transfer import message_buffer, unpack
+from coupler.transfer import Parcel, message_buffer, unpack
 from coupler.window import LINE
 from coupler.world import World
 
 Array = NDArray[np.floating]
-
-
-@dataclass
-class Parcel:
-    """A message with its buffer: values of workers on the node travel by themselves."""
-
-    words: Words
-    values: Array
-    request: MPI.Prequest
 
 
 class Neighbours:
@@ -77,10 +68,14 @@ class _End:
         self.count = 0  # exchanges completed
         self.parcels = [[self._open(peer) for peer in exchange.peers] for _ in range(slots)]
 
-    def _open(self, peer: Peer) -> Parcel:
-        count = 0 if peer.places is not None else peer.message.values
-        words, values = message_buffer(count, np.dtype(self.exchange.wire))
-        return Parcel(words, values, self._request(words, peer.rank))
+    def _open(self, peer: Peer) -> list[Parcel]:
+        wire = np.dtype(self.exchange.wire)
+        opened = []
+        for chunk in peer.chunks:
+            count = 0 if peer.places is not None else values_of(peer.message, chunk)
+            words, values = message_buffer(count, wire)
+            opened.append(Parcel(chunk, words, values, self._request(words, peer.rank)))
+        return opened
 
     def _request(self, words: Words, rank: int) -> MPI.Prequest:
         raise NotImplementedError
@@ -109,7 +104,7 @@ class Sender(_End):
     def wait_for_room(self, what: str) -> None:
         """Until every worker has taken what the slot held, lag + 2 exchanges ago."""
         slot = self.parcels[self.count % len(self.parcels)]
-        self.world.wait_requests([parcel.request for parcel in slot], what)
+        self.world.wait_requests([p.request for parcels in slot for p in parcels], what)
         for peer in self.exchange.peers:
             if peer.places is not None and self.shared is not None:
                 read = self.shared.counter(peer)
@@ -121,7 +116,7 @@ class Sender(_End):
     def pack(self, place: int, values: Array) -> None:
         """Own cells (level, y, x) of field number `place`, the levels that travel."""
         slot = self.parcels[self.count % len(self.parcels)]
-        for peer, parcel in zip(self.exchange.peers, slot, strict=True):
+        for peer, parcels in zip(self.exchange.peers, slot, strict=True):
             route = peer.message.routes[place]
             if peer.places is not None:
                 array = self._shared_arrays(peer)[place]
@@ -129,20 +124,22 @@ class Sender(_End):
                     block = _block(values, p)
                     array[:, p.target_y : p.target_y + p.ny, p.target_x : p.target_x + p.nx] = block
                 continue
-            _pack(peer, parcel, place, values)
+            for parcel in parcels:
+                _pack_chunk(peer, parcel, place, values)
 
     def send(self, date: int) -> None:
         if self.shared is not None:
             self.shared.sync()
-        for parcel in self.parcels[self.count % len(self.parcels)]:
-            head = (self.exchange.number, date, self.count, parcel.values.nbytes)
-            parcel.words[:HEADER_WORDS] = head
-            parcel.request.Start()
+        for parcels in self.parcels[self.count % len(self.parcels)]:
+            for parcel in parcels:
+                head = (self.exchange.number, date, self.count, parcel.values.nbytes)
+                parcel.words[:HEADER_WORDS] = head
+                parcel.request.Start()
         self.count += 1
 
     def close(self) -> None:
         for slot in self.parcels:
-            for parcel in slot:
+            for parcel in (parcel for parcels in slot for parcel in parcels):
                 parcel.request.Wait()
                 parcel.request.Free()
 
@@ -152,7 +149,7 @@ class Receiver(_End):
 
     def __init__(self, world: World, exchange: ModelExchange, shared: Neighbours | None) -> None:
         super().__init__(world, exchange, shared, 1)
-        for parcel in self.parcels[0]:
+        for parcel in (parcel for parcels in self.parcels[0] for parcel in parcels):
             parcel.request.Start()
 
     def _request(self, words: Words, rank: int) -> MPI.Prequest:
@@ -166,19 +163,20 @@ class Receiver(_End):
             date - self.exchange.lag * self.exchange.period,
             self.count,
         ]
-        for peer, parcel in zip(self.exchange.peers, self.parcels[0], strict=True):
-            self.world.wait_requests([parcel.request], what)
-            if parcel.words[:3].tolist() != expected:
-                raise CouplingError(
-                    f"message of worker rank {peer.rank}: got exchange, date, sequence "
-                    f"{parcel.words[:3].tolist()}, expected {expected}; do both sides start at "
-                    "the same date?"
-                )
-            if peer.places is None:
-                unpack(peer.message, parcel.values, arrays)
-            else:
+        for peer, parcels in zip(self.exchange.peers, self.parcels[0], strict=True):
+            for parcel in parcels:
+                self.world.wait_requests([parcel.request], what)
+                if parcel.words[:3].tolist() != expected:
+                    raise CouplingError(
+                        f"message of worker rank {peer.rank}: got exchange, date, sequence "
+                        f"{parcel.words[:3].tolist()}, expected {expected}; do both sides start at "
+                        "the same date?"
+                    )
+                if peer.places is None:
+                    unpack(peer.message, parcel.chunk, parcel.values, arrays)
+                parcel.request.Start()
+            if peer.places is not None:
                 self._read_shared(peer, arrays)
-            parcel.request.Start()
         self.count += 1
 
     def _read_shared(self, peer: Peer, arrays: Mapping[str, Array]) -> None:
@@ -195,7 +193,7 @@ class Receiver(_End):
 
     def close(self) -> None:
         """Withdraw the receives that were posted ahead."""
-        for parcel in self.parcels[0]:
+        for parcel in (parcel for parcels in self.parcels[0] for parcel in parcels):
             parcel.request.Cancel()
             parcel.request.Wait()
             parcel.request.Free()
@@ -209,11 +207,16 @@ def _block(values: Array, p: Patch) -> Array:
     return -block if p.sign < 0 else block
 
 
-def _pack(peer: Peer, parcel: Parcel, place: int, values: Array) -> None:
-    """Field number `place` of a message; others are packed when they are put."""
-    routes = peer.message.routes
-    at = sum(route.values for route in routes[:place])
-    for p in routes[place].patches:
-        part = parcel.values[at : at + routes[place].field.levels * p.cells]
-        part.reshape(-1, p.ny, p.nx)[...] = _block(values, p)
-        at += part.size
+def _pack_chunk(peer: Peer, parcel: Parcel, place: int, values: Array) -> None:
+    """The pieces of field number `place` in one chunk; others are packed when they are put."""
+    at = 0
+    for piece in parcel.chunk:
+        route = peer.message.routes[piece.field]
+        if piece.field != place:
+            at += piece.levels * route.cells
+            continue
+        levels = slice(piece.first, piece.first + piece.levels)
+        for p in route.patches:
+            part = parcel.values[at : at + piece.levels * p.cells]
+            part.reshape(-1, p.ny, p.nx)[...] = _block(values[levels], p)
+            at += part.size

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from coupler.handshake import Channel
 from coupler.protocol import HEADER_WORDS, TAG_DATA, Words
-from coupler.router import Message, reversed_messages
-from coupler.transfer import pack, unpack
+from coupler.router import Message, reversed_message
+from coupler.transfer import pack, unpack, whole
 from coupler.world import CouplingError, World
 
 
@@ -40,7 +40,7 @@ def receive_partial(world: World, channel: Channel, ranks: Sequence[int], date: 
     shape = (channel.box.ny, channel.box.nx)
     arrays = {field.name: np.zeros((field.levels, *shape)) for field in channel.fields}
     puts = {field.name: 0 for field in channel.fields}
-    for message in reversed_messages(channel.messages):
+    for message in map(reversed_message, channel.messages):
         words, values = _buffer(message)
         request = world.comm.Irecv(words, ranks[message.partner], TAG_DATA + channel.number)
         world.wait_requests([request], "the model's partly accumulated fields")
@@ -50,7 +50,7 @@ def receive_partial(world: World, channel: Channel, ranks: Sequence[int], date: 
                 f"exchange, date {words[:2].tolist()}, expected {[channel.number, date]}; "
                 "do all ranks write their restart at the same date?"
             )
-        unpack(message, values, arrays)
+        unpack(message, whole(message), values, arrays)
         counts = words[HEADER_WORDS : HEADER_WORDS + len(channel.fields)].tolist()
         for field, count in zip(channel.fields, counts, strict=True):
             puts[field.name] = count
@@ -69,7 +69,7 @@ def send_partial(
         words[HEADER_WORDS : HEADER_WORDS + len(channel.fields)] = [
             partial.puts[field.name] for field in channel.fields
         ]
-        pack(message, partial.arrays, values)
+        pack(message, whole(message), partial.arrays, values)
         sent.append(words)
         rank = ranks[message.partner]
         requests.append(world.comm.Isend(words, rank, TAG_DATA + channel.number))

@@ -10,12 +10,13 @@ from dataclasses import astuple, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from coupler.chunks import Chunk
 from coupler.decomposition import Decomposition
 from coupler.points import IndexLists
 from coupler.router import Message, Patch, Rows
 from coupler.spec import FieldSpec
 
-MAGIC = "HALOCL03"
+MAGIC = "HALOCL04"
 NAME_LENGTH = 64
 KIND_LENGTH = 8
 DIGEST_LENGTH = 64
@@ -135,12 +136,17 @@ def encode_treatment(field: FieldSpec) -> list[int]:
 
 
 def encode_plan(
-    number: int, message: Message, to_worker: bool, window: Sequence[int] = ()
+    number: int,
+    message: Message,
+    to_worker: bool,
+    window: Sequence[int] = (),
+    chunks: Sequence[Chunk] = (),
 ) -> Words:
     """One exchange with one model rank, as the client reads it.
 
     `window` is empty for messages, else what `encode_window` makes. Of each patch: nx, ny, the
-    model's side (x, y, step x, step y), sign, and the first cell in the worker's array (x, y).
+    model's side (x, y, step x, step y), sign, and the first cell in the worker's array (x, y). Of
+    each chunk: how many pieces, and of each its field and first level, from 1, and levels.
     """
     words = [np.array([number, 1 if window else 0, *window], np.int64)]
     for route in message.routes:
@@ -152,7 +158,12 @@ def encode_plan(
         else:
             columns = (nx, ny, *target, one, one, one, *source)
         words += [np.array([len(table)], np.int64), np.stack(columns, axis=1).ravel()]
-    return np.concatenate(words)
+    cuts = [len(chunks)]
+    for chunk in chunks:
+        cuts.append(len(chunk))
+        for piece in chunk:
+            cuts += [piece.field + 1, piece.first + 1, piece.levels]
+    return np.concatenate([*words, np.array(cuts, np.int64)])
 
 
 def _table(patches: Sequence[Patch]) -> Words:

@@ -259,7 +259,7 @@ def _answers(model: Decomposition, box: Box) -> Iterator[tuple[int, Patch]]:
         )
 
 
-def reversed_messages(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+def reversed_message(message: Message) -> Message:
     """What brings the values of an answer back: from the model's cells to the worker's."""
 
     def turned(p: Patch) -> Patch:
@@ -267,13 +267,8 @@ def reversed_messages(messages: tuple[Message, ...]) -> tuple[Message, ...]:
             p, target_y=p.source_y, target_x=p.source_x, source_y=p.target_y, source_x=p.target_x
         )
 
-    return tuple(
-        Message(
-            message.partner,
-            tuple(FieldRoute(r.field, tuple(map(turned, r.patches))) for r in message.routes),
-        )
-        for message in messages
-    )
+    routes = (FieldRoute(r.field, tuple(map(turned, r.patches))) for r in message.routes)
+    return Message(message.partner, tuple(routes))
 
 
 def unowned_cells(

@@ -18,6 +18,8 @@ Array = NDArray[np.floating]
 class Step(MutableMapping[str, Any]):
     """`step["u"]` is the padded input (level, y, x); `step["su"] = ...` is an answer.
 
+    A step comes with its first complete field; looking up another waits for all of it.
+
     An answer has the padded shape (its interior is sent) or that of the interior; NumPy arrays
     and torch tensors both do. `step.out["su"]` is the array that leaves: an answer computed into
     it (`np.add(a, b, out=step.out["su"])`, then `step["su"] = step.out["su"]`) is not copied.
@@ -34,7 +36,7 @@ class Step(MutableMapping[str, Any]):
         """`halos`: of each answer's padded shape."""
         self.number = number  # from 0, in this run
         self.date = date  # [s]
-        self.inputs = dict(inputs)
+        self.inputs = inputs
         self.out = dict(out)  # (level, y, x) without halo, in the wire's precision
         self.answers: dict[str, Any] = {}
         self._halos = halos
@@ -65,15 +67,11 @@ class Step(MutableMapping[str, Any]):
     def __len__(self) -> int:
         return len(self.inputs)
 
-    def fill_answers(self) -> None:
-        """Every answer into the array that leaves. Raises CouplingError, see `interior`."""
-        for name, target in self.out.items():
-            if name not in self.answers:
-                raise CouplingError(f"the answer lacks '{name}'{hint(name, self.answers)}")
-            answer = interior(name, as_array(self.answers[name]), target, self._halos[name])
-            in_place = (answer.ctypes.data, answer.strides) == (target.ctypes.data, target.strides)
-            if not in_place:
-                np.copyto(target, answer, casting="same_kind")
+    def answer(self, name: str) -> Array:
+        """The own cells (level, y, x) of an answer. Raises CouplingError, see `interior`."""
+        if name not in self.answers:
+            raise CouplingError(f"the answer lacks '{name}'{hint(name, self.answers)}")
+        return interior(name, as_array(self.answers[name]), self.out[name], self._halos[name])
 
 
 def interior(name: str, answer: NDArray[Any], target: Array, halo: int) -> Array:

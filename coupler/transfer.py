@@ -3,21 +3,32 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
+from coupler.chunks import Chunk, Piece, values_of
 from coupler.handshake import Channel
 from coupler.protocol import HEADER_WORDS, TAG_DATA, Words
-from coupler.router import FieldRoute, Message, Rows, unanswered_cells, unowned_cells
+from coupler.router import (
+    FieldRoute,
+    Message,
+    Rows,
+    reversed_message,
+    unanswered_cells,
+    unowned_cells,
+)
 from coupler.window import Segment
 from coupler.world import CouplingError, World
 
 Array = NDArray[np.floating]
 Arrays = Mapping[str, Array]
 
+AHEAD = 2  # receives posted from each rank; the client's receives_ahead
 ROW = 256  # values; shorter rows move faster by indexing cell by cell than row by row
 
 
@@ -27,52 +38,105 @@ def message_buffer(count: int, wire: np.dtype[np.floating]) -> tuple[Words, Arra
     return words, words[HEADER_WORDS:].view(wire)[:count]
 
 
+def whole(message: Message) -> Chunk:
+    """All of `message` at once"""
+    return tuple(Piece(f, 0, route.field.levels) for f, route in enumerate(message.routes))
+
+
 def _by_cell(route: FieldRoute) -> Rows | None:
     """The rows of `route`, if they are many and short."""
     rows = route.patches
-    return rows if isinstance(rows, Rows) and route.values < ROW * len(rows) else None
+    return rows if isinstance(rows, Rows) and route.cells < ROW * len(rows) else None
 
 
-def unpack(message: Message, values: Array, arrays: Arrays) -> None:
-    """Values of a message -> cells of padded arrays (level, y, x)."""
+def unpack(message: Message, chunk: Chunk, values: Array, arrays: Arrays) -> None:
+    """Values of a chunk of a message -> cells of padded arrays (level, y, x)."""
     at = 0
-    for route in message.routes:
+    for piece in chunk:
+        route = message.routes[piece.field]
         array = arrays[route.field.name]
+        levels = slice(piece.first, piece.first + piece.levels)
         if (cells := _by_cell(route)) is not None:
-            first = at + route.field.levels * cells.before + cells.column
+            first = at + piece.levels * cells.before + cells.column
             y, x = cells.targets
-            for level in range(route.field.levels):
-                array[level, y, x] = values[first + level * cells.width]
-            at += route.values
+            for level in range(piece.levels):
+                array[piece.first + level, y, x] = values[first + level * cells.width]
+            at += piece.levels * route.cells
             continue
         for p in route.patches:
-            part = values[at : at + route.field.levels * p.cells]
+            part = values[at : at + piece.levels * p.cells]
             rows = slice(p.target_y, p.target_y + p.ny)
-            array[:, rows, p.target_x : p.target_x + p.nx] = part.reshape(-1, p.ny, p.nx)
+            array[levels, rows, p.target_x : p.target_x + p.nx] = part.reshape(-1, p.ny, p.nx)
             at += part.size
 
 
-def pack(message: Message, arrays: Arrays, values: Array) -> None:
-    """Cells of a worker's own arrays (level, y, x), no halo -> values of a message."""
+def pack(message: Message, chunk: Chunk, arrays: Arrays, values: Array) -> None:
+    """Cells of a worker's own arrays (level, y, x), no halo -> values of a chunk of a message."""
     at = 0
-    for route in message.routes:
+    for piece in chunk:
+        route = message.routes[piece.field]
         array = arrays[route.field.name]
+        levels = slice(piece.first, piece.first + piece.levels)
         if (cells := _by_cell(route)) is not None:
-            first = at + route.field.levels * cells.before + cells.column
+            first = at + piece.levels * cells.before + cells.column
             y, x = cells.sources
-            for level in range(route.field.levels):
-                values[first + level * cells.width] = array[level, y, x]
-            at += route.values
+            for level in range(piece.levels):
+                values[first + level * cells.width] = array[piece.first + level, y, x]
+            at += piece.levels * route.cells
             continue
         for p in route.patches:
-            part = values[at : at + route.field.levels * p.cells]
+            part = values[at : at + piece.levels * p.cells]
             rows = slice(p.source_y, p.source_y + p.ny)
-            part.reshape(-1, p.ny, p.nx)[...] = array[:, rows, p.source_x : p.source_x + p.nx]
+            columns = slice(p.source_x, p.source_x + p.nx)
+            part.reshape(-1, p.ny, p.nx)[...] = array[levels, rows, columns]
             at += part.size
+
+
+@dataclass
+class Posted:
+    """A receive that waits for the next chunk, or has it."""
+
+    words: Words
+    request: MPI.Prequest
+
+
+@dataclass
+class Source:
+    """One rank of the model from which an exchange comes."""
+
+    message: Message
+    rank: int  # of the job
+    windowed: bool
+    chunks: tuple[Chunk, ...]
+    posted: list[Posted]  # chunks come into them in turn
+    taken: int = 0  # chunks of this exchange
+    total: int = 0  # chunks of all
+
+
+@dataclass
+class Parcel:
+    """A chunk with its buffer: the values of partners on the node travel by themselves."""
+
+    chunk: Chunk
+    words: Words
+    values: Array
+    request: MPI.Prequest
+
+
+@dataclass
+class Sink:
+    """One rank of the model to which an exchange goes."""
+
+    message: Message
+    windowed: bool
+    parcels: list[Parcel]
 
 
 class Inbox:
-    """One exchange into this rank. Receives are posted ahead: a message must find its buffer.
+    """One exchange into this rank.
+
+    Receives are posted ahead, but only AHEAD of them from each rank: what the others bring stays
+    where it is until a buffer is free, and is unpacked while it is in the cache.
 
     Partners on the node write into the arrays themselves and send the header alone; then each slot
     has arrays of its own. Otherwise one set of arrays serves all slots.
@@ -82,69 +146,118 @@ class Inbox:
         self, world: World, channel: Channel, ranks: Sequence[int], segment: Segment | None
     ) -> None:
         """`ranks`: the model's ranks in the job; messages name their partners in the model."""
-        self.world, self.channel, self.segment = world, channel, segment
-        self.ranks = [ranks[message.partner] for message in channel.messages]
-        self.arrays = slot_arrays(channel, segment)
-        self.buffers = [message_buffers(channel) for _ in range(channel.slots)]
+        self.channel, self.segment = channel, segment
+        self.slots = slot_arrays(channel, segment)
         self.outside = {
-            field.name: cells
-            for index, field in enumerate(channel.fields)
+            f.name: cells
+            for index, f in enumerate(channel.fields)
             if (cells := unowned_cells(channel.messages, index, channel.box, channel.halo)).any()
         }
-        self.sequence = 0
-        self.requests = [self._post(slot) for slot in range(channel.slots)]
+        self.sequence = 0  # exchanges that have come whole
+        self.unpacking = 0.0  # [s]
+        self.sources = [_source(world, channel, m, ranks[m.partner]) for m in channel.messages]
+        self.arrays: Arrays = self.slots[0]
+        self._lacking: dict[str, int] = {}  # of each field the chunks that bring the rest of it
+        self._open: list[Source] = []  # from which more is to come
+        self._date: int | None = None
 
-    def _post(self, slot: int) -> list[MPI.Request]:
-        return [
-            self.world.comm.Irecv(words, rank, TAG_DATA + self.channel.number)
-            for rank, (words, _) in zip(self.ranks, self.buffers[slot], strict=True)
-        ]
+    def expect(self, date: int) -> None:
+        """The next exchange is that of `date`: from now on `poll` fills `arrays` with it."""
+        self._date = date
+        self.arrays = self.slots[self.sequence % len(self.slots)]
+        self._lacking = dict.fromkeys((f.name for f in self.channel.fields), 0)
+        for source in self.sources:
+            source.taken = 0
+            for piece in (piece for chunk in source.chunks for piece in chunk):
+                self._lacking[self.channel.fields[piece.field].name] += 1
+        self._open = list(self.sources)
+        for name, lacking in self._lacking.items():
+            if not lacking:
+                self._complete(name)
+        if not self._open:
+            self.sequence += 1
 
-    def arrived(self) -> bool:
-        """Is the next exchange complete?"""
-        return bool(MPI.Request.Testall(self.requests[self.sequence % self.channel.slots]))
+    def has(self, name: str) -> bool:
+        """Is all of a field here?"""
+        return not self._lacking[name]
 
-    def take(self, date: int, post_again: bool = True) -> Arrays:
-        """The next exchange, which has arrived and must be the one of `date`: padded arrays.
+    @property
+    def begun(self) -> bool:
+        """Is any field here, all of it?"""
+        return not all(self._lacking.values())
 
-        They hold until `release`. Cells that nobody owns are zero, whatever a network did to them.
+    @property
+    def whole(self) -> bool:
+        return not self._open
+
+    def poll(self) -> None:
+        """Take what has come of the expected exchange.
+
+        Padded arrays hold until `release`. Cells that nobody owns are zero, whatever a network did
+        to them. Raises CouplingError for a message of another exchange.
         """
-        slot = self.sequence % self.channel.slots
-        arrays = self.arrays[slot % len(self.arrays)]
-        if self.segment is not None:
+        for source in tuple(self._open):
+            while (posted := source.posted[source.total % AHEAD]).request.Test():
+                self._take(source, posted)
+                if source.taken == len(source.chunks):
+                    self._open.remove(source)
+                    self.sequence += not self._open
+                    break
+
+    def _take(self, source: Source, posted: Posted) -> None:
+        begun = time.perf_counter()
+        expected = [self.channel.number, self._date, self.sequence]
+        if posted.words[:3].tolist() != expected:
+            raise CouplingError(
+                f"message of rank {source.rank} of the job: got exchange, date, sequence "
+                f"{posted.words[:3].tolist()}, expected {expected}; "
+                "do all ranks put at the same dates?"
+            )
+        chunk = source.chunks[source.taken]
+        if not source.windowed:
+            values = posted.words[HEADER_WORDS:].view(self.channel.exchange.wire)
+            unpack(source.message, chunk, values, self.arrays)
+        elif self.segment is not None:
             self.segment.sync()
-        for message, rank, (words, values) in zip(
-            self.channel.messages, self.ranks, self.buffers[slot], strict=True
-        ):
-            expected = [self.channel.number, date, self.sequence]
-            if words[:3].tolist() != expected:
-                raise CouplingError(
-                    f"message of rank {rank} of the job: got exchange, date, sequence "
-                    f"{words[:3].tolist()}, expected {expected}; "
-                    "do all ranks put at the same dates?"
-                )
-            if message.partner not in self.channel.windowed:
-                unpack(message, values, arrays)
-        for name, cells in self.outside.items():
-            arrays[name][:, cells] = 0
-        self.sequence += 1
-        if post_again:
-            self.requests[slot] = self._post(slot)
-        return arrays
+        self.unpacking += time.perf_counter() - begun
+        source.taken += 1
+        source.total += 1
+        if self.channel.repeats or source.total + AHEAD <= len(source.chunks):
+            posted.request.Start()
+        for piece in chunk:
+            name = self.channel.fields[piece.field].name
+            self._lacking[name] -= 1
+            if not self._lacking[name]:
+                self._complete(name)
+
+    def _complete(self, name: str) -> None:
+        if (cells := self.outside.get(name)) is not None:
+            self.arrays[name][:, cells] = 0
 
     def release(self) -> None:
-        """The arrays that were taken last have been read: the model may write over them."""
+        """The arrays of the last exchange have been read: the model may write over them."""
         if self.segment is not None and self.channel.places is not None:
             self.segment.sync()
             self.segment.counters(self.channel.places, 1)[0] = self.sequence
 
     def close(self) -> None:
         """Withdraw the receives that were posted ahead."""
-        for requests in self.requests:
-            for request in requests:
-                if request != MPI.REQUEST_NULL:
-                    request.Cancel()
-                    request.Wait()
+        for posted in (posted for source in self.sources for posted in source.posted):
+            if self.channel.repeats:
+                posted.request.Cancel()
+            posted.request.Wait()
+            posted.request.Free()
+
+
+def _source(world: World, channel: Channel, message: Message, rank: int) -> Source:
+    chunks, windowed = channel.chunks(message), message.partner in channel.windowed
+    most = 0 if windowed else max(values_of(message, chunk) for chunk in chunks)
+    posted = []
+    for _ in range(AHEAD if channel.repeats else min(AHEAD, len(chunks))):
+        words, _ = message_buffer(most, np.dtype(channel.exchange.wire))
+        posted.append(Posted(words, world.comm.Recv_init(words, rank, TAG_DATA + channel.number)))
+        posted[-1].request.Start()
+    return Source(message, rank, windowed, chunks, posted)
 
 
 class Outbox:
@@ -157,70 +270,110 @@ class Outbox:
         self, world: World, channel: Channel, ranks: Sequence[int], segment: Segment | None
     ) -> None:
         self.world, self.channel, self.segment = world, channel, segment
-        self.ranks = [ranks[message.partner] for message in channel.messages]
         self.arrays = slot_arrays(channel, segment, private=channel.slots)
-        self.buffers = [message_buffers(channel) for _ in range(channel.slots)]
         self.nobodys_cells = unanswered_cells(channel.messages, channel.box)
-        self.requests: list[list[MPI.Request]] = [[] for _ in range(channel.slots)]
         self.sequence = 0
+        self.slots = [
+            [_sink(world, channel, m, ranks[m.partner]) for m in channel.messages]
+            for _ in range(channel.slots)
+        ]
+
+    @property
+    def _slot(self) -> int:
+        return self.sequence % self.channel.slots
 
     def next_arrays(self) -> Arrays:
         """Where the next answer goes, once every partner has read what is there."""
-        slot = self.sequence % self.channel.slots
         what = "the model to take an earlier answer"
-        self.world.wait_requests(self.requests[slot], what)
+        self.world.wait_requests(_requests(self.slots[self._slot]), what)
         if self.segment is not None and self.channel.places is not None:
             taken = self.segment.counters(self.channel.places, len(self.channel.windowed))
             oldest = self.sequence - self.channel.slots + 1
             self.world.wait(lambda: bool((taken >= oldest).all()), what)
-        return self.arrays[slot]
+        return self.arrays[self._slot]
 
-    def clear_nobodys_cells(self) -> None:
-        """Zero where nobody takes the answer: there its inputs were zero, and it may be 0 / 0."""
-        if self.nobodys_cells.any():
-            for array in self.arrays[self.sequence % self.channel.slots].values():
+    def settle(self, answers: Arrays) -> Arrays:
+        """The answers as they leave, in the wire's precision.
+
+        They are copied into `next_arrays`, unless they lie there or messages can take them from
+        where they are. Where nobody takes an answer its inputs were zero and it may be 0 / 0: zero.
+        """
+        arrays = self.arrays[self._slot]
+        holes = self.nobodys_cells.any()
+        kept = bool(self.channel.windowed) or holes or self.channel.exchange.statistics
+        if not kept and all(answers[name].dtype == arrays[name].dtype for name in arrays):
+            return {name: answers[name] for name in arrays}
+        for name, array in arrays.items():
+            answer = answers[name]
+            in_place = (answer.ctypes.data, answer.strides) == (array.ctypes.data, array.strides)
+            if not in_place:
+                np.copyto(array, answer, casting="same_kind")
+            if holes:
                 array[:, self.nobodys_cells] = 0
+        return arrays
 
-    def send(self, date: int) -> None:
-        """The answer in `next_arrays`, computed from the inputs of `date`."""
-        slot = self.sequence % self.channel.slots
+    def send(self, date: int, answers: Arrays) -> None:
+        """Answers that `settle` gave, computed from the inputs of `date`; they may change after."""
+        sinks = self.slots[self._slot]
         if self.segment is not None:
             self.segment.sync()
-        for message, (words, values) in zip(self.channel.messages, self.buffers[slot], strict=True):
-            words[:HEADER_WORDS] = (self.channel.number, date, self.sequence, values.nbytes)
-            if message.partner not in self.channel.windowed:
-                pack(message, self.arrays[slot], values)
-        self.requests[slot] = [
-            self.world.comm.Isend(words, rank, TAG_DATA + self.channel.number)
-            for rank, (words, _) in zip(self.ranks, self.buffers[slot], strict=True)
-        ]
+        # of all partners in turn, so that none waits for another's
+        for number in range(max((len(sink.parcels) for sink in sinks), default=0)):
+            for sink in sinks:
+                if number < len(sink.parcels):
+                    self._send(sink, sink.parcels[number], date, answers)
         self.sequence += 1
+
+    def _send(self, sink: Sink, parcel: Parcel, date: int, answers: Arrays) -> None:
+        if not sink.windowed:
+            pack(sink.message, parcel.chunk, answers, parcel.values)
+        head = (self.channel.number, date, self.sequence, parcel.values.nbytes)
+        parcel.words[:HEADER_WORDS] = head
+        parcel.request.Start()
 
     def pending(self) -> list[Arrays]:
         """The last `lag` answers, oldest first: what a restart must hold."""
         sequences = range(self.sequence - self.channel.lag, self.sequence)
-        return [self.arrays[sequence % self.channel.slots] for sequence in sequences]
+        return [self._held(sequence % self.channel.slots) for sequence in sequences]
 
-    def flush(self) -> None:
-        for requests in self.requests:
-            self.world.wait_requests(requests, "the model to take the last answers")
+    def _held(self, slot: int) -> Arrays:
+        """An answer that was sent; what messages took from elsewhere is still in their buffers."""
+        arrays = self.arrays[slot]
+        for sink in self.slots[slot]:
+            if not sink.windowed:
+                back = reversed_message(sink.message)
+                for parcel in sink.parcels:
+                    unpack(back, parcel.chunk, parcel.values, arrays)
+        return arrays
+
+    def close(self) -> None:
+        for sinks in self.slots:
+            self.world.wait_requests(_requests(sinks), "the model to take the last answers")
+            for request in _requests(sinks):
+                request.Free()
+
+
+def _sink(world: World, channel: Channel, message: Message, rank: int) -> Sink:
+    windowed = message.partner in channel.windowed
+    parcels = []
+    for chunk in channel.chunks(message):
+        count = 0 if windowed else values_of(message, chunk)
+        words, values = message_buffer(count, np.dtype(channel.exchange.wire))
+        request = world.comm.Send_init(words, rank, TAG_DATA + channel.number)
+        parcels.append(Parcel(chunk, words, values, request))
+    return Sink(message, windowed, parcels)
+
+
+def _requests(sinks: Sequence[Sink]) -> list[MPI.Request]:
+    return [parcel.request for sink in sinks for parcel in sink.parcels]
 
 
 def slot_arrays(channel: Channel, segment: Segment | None, private: int = 1) -> list[Arrays]:
     """Arrays by name for each slot: in shared memory, or `private` sets of zeros."""
-    names = [field.name for field in channel.fields]
+    names = [f.name for f in channel.fields]
     wire = channel.exchange.wire
     if segment is not None and channel.places is not None:
         sets = [segment.arrays(channel.places, slot, wire) for slot in range(channel.slots)]
     else:
         sets = [[np.zeros(shape, wire) for shape in channel.shapes] for _ in range(private)]
     return [dict(zip(names, arrays, strict=True)) for arrays in sets]
-
-
-def message_buffers(channel: Channel) -> list[tuple[Words, Array]]:
-    """For each partner a message and its values; partners on the node get the header alone."""
-    wire = np.dtype(channel.exchange.wire)
-    return [
-        message_buffer(0 if message.partner in channel.windowed else message.values, wire)
-        for message in channel.messages
-    ]

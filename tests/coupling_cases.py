@@ -17,6 +17,7 @@ from coupler.spec import FieldSpec, GridSpec
 
 sizes = st.integers(1, 9)
 halos = st.integers(0, 12)
+most_bytes = st.integers(0, 2000)  # of a chunk
 
 
 @st.composite
@@ -75,47 +76,67 @@ def values(field: FieldSpec, grid: GridSpec, number: int = 0) -> np.ndarray:
     return 1.0 + np.arange(np.prod(shape)).reshape(shape) + 1000.0 * number
 
 
-def packed(words: Sequence[int], arrays: Sequence[np.ndarray], box: Box) -> np.ndarray:
-    """What a model rank that owns `box` sends: `words` is one encoded plan, `arrays` are global."""
-    at, sent = 2, []
-    for array in arrays:
-        mine = array[:, box.y0 : box.y1, box.x0 : box.x1]
-        patches, at = words[at], at + 1
-        for _ in range(patches):
-            ni, nj, i0, j0, step_i, step_j, sign, *_ = words[at : at + 9]
-            at += 9
-            sent += [
-                sign * mine[k, j0 + j * step_j, i0 + i * step_i]
-                for k in range(mine.shape[0])
-                for j in range(nj)
-                for i in range(ni)
-            ]
+Patches = list[list[int]]
+Pieces = list[tuple[int, int, int]]  # field, first level (both from 0), levels
+
+
+def decoded(words: Sequence[int], fields: int) -> tuple[list[Patches], list[Pieces]]:
+    """One encoded plan by messages, as hcl_handshake reads it: patches of each field, chunks."""
+    assert words[1] == 0  # no window
+    at, routes, chunks = 2, [], []
+    for _ in range(fields):
+        count, at = words[at], at + 1
+        routes.append([list(words[at + 9 * n : at + 9 * n + 9]) for n in range(count)])
+        at += 9 * count
+    count, at = words[at], at + 1
+    for _ in range(count):
+        pieces, at = words[at], at + 1
+        cuts = [words[at + 3 * n : at + 3 * n + 3] for n in range(pieces)]
+        chunks.append([(field - 1, first - 1, levels) for field, first, levels in cuts])
+        at += 3 * pieces
     assert at == len(words)
-    return np.array(sent)
+    return routes, chunks
+
+
+def packed(words: Sequence[int], arrays: Sequence[np.ndarray], box: Box) -> list[np.ndarray]:
+    """The chunks that a model rank that owns `box` sends: `words` is one encoded plan, `arrays` are
+    global."""
+    routes, chunks = decoded(words, len(arrays))
+    mine = [array[:, box.y0 : box.y1, box.x0 : box.x1] for array in arrays]
+    sent = []
+    for chunk in chunks:
+        chunk_values = [
+            sign * mine[field][k, j0 + j * step_j, i0 + i * step_i]
+            for field, first, levels in chunk
+            for ni, nj, i0, j0, step_i, step_j, sign, *_ in routes[field]
+            for k in range(first, first + levels)
+            for j in range(nj)
+            for i in range(ni)
+        ]
+        sent.append(np.array(chunk_values))
+    return sent
 
 
 def unpacked(
     words: Sequence[int],
-    received: np.ndarray,
+    received: Sequence[np.ndarray],
     arrays: Sequence[np.ndarray],
     filled: Sequence[np.ndarray],
     box: Box,
 ) -> None:
-    """What a model rank does with an answer: its cells of the global `arrays` are set, and counted
-    in `filled`."""
-    at, value = 2, iter(received)
-    for array, count in zip(arrays, filled, strict=True):
-        mine = array[:, box.y0 : box.y1, box.x0 : box.x1]
-        counted = count[:, box.y0 : box.y1, box.x0 : box.x1]
-        patches, at = words[at], at + 1
-        for _ in range(patches):
-            ni, nj, i0, j0, step_i, step_j, sign, *_ = words[at : at + 9]
-            assert (step_i, step_j, sign) == (1, 1, 1)
-            at += 9
-            for k in range(mine.shape[0]):
-                for j in range(nj):
-                    for i in range(ni):
-                        mine[k, j0 + j, i0 + i] = next(value)
-                        counted[k, j0 + j, i0 + i] += 1
-    assert at == len(words)
-    assert next(value, None) is None
+    """What a model rank does with an answer's chunks: its cells of the global `arrays` are set, and
+    counted in `filled`."""
+    routes, chunks = decoded(words, len(arrays))
+    for chunk, chunk_values in zip(chunks, received, strict=True):
+        value = iter(chunk_values)
+        for field, first, levels in chunk:
+            mine = arrays[field][:, box.y0 : box.y1, box.x0 : box.x1]
+            counted = filled[field][:, box.y0 : box.y1, box.x0 : box.x1]
+            for ni, nj, i0, j0, step_i, step_j, sign, *_ in routes[field]:
+                assert (step_i, step_j, sign) == (1, 1, 1)
+                for k in range(first, first + levels):
+                    for j in range(nj):
+                        for i in range(ni):
+                            mine[k, j0 + j, i0 + i] = next(value)
+                            counted[k, j0 + j, i0 + i] += 1
+        assert next(value, None) is None

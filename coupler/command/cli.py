@@ -8,12 +8,15 @@ import json
 import shlex
 import sys
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
-from coupler.command.bench import Setup, as_objects, bench_exchange
+from coupler.command.bench.benches import BENCHES, run_bench
+from coupler.command.bench.report import Bench, BenchFailed
 from coupler.command.check import Findings, check_spec
 from coupler.command.coupled_run import RunOptions, draw, draw_worker, print_launches, run_spec
 from coupler.command.fake_run import FakeOptions, run_fake
@@ -30,12 +33,12 @@ from coupler.command.help_texts import (
 )
 from coupler.command.plan import build_plan, choose_worker, parse_ranks, plan_json, with_ranks
 from coupler.command.replay_run import ReplayOptions, replay_record
-from coupler.command.tables import print_bench, print_plan, say
+from coupler.command.tables import print_plan, say
 from coupler.spec import CouplingSpec
 from coupler.spec_load import load_spec
 from coupler.spec_yaml import SpecError
 
-MISTAKE, INTERRUPTED = 2, 130  # exit codes beside 0, and 1 for a run that failed
+FAILED, MISTAKE, INTERRUPTED = 1, 2, 130  # exit codes beside 0
 
 Command = Callable[[argparse.Namespace, Console], int]
 
@@ -52,6 +55,9 @@ def main(arguments: list[str] | None = None) -> int:
         return int(options.command(options, console))
     except SpecError as error:
         return _say_mistakes(error.messages)
+    except BenchFailed as error:
+        say(Console(stderr=True), str(error), "red")
+        return FAILED
     except OSError as error:
         return _say_mistakes([str(error)])
     except KeyboardInterrupt:
@@ -67,17 +73,22 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
     def add(
-        name: str, summary: str, texts: tuple[str, str], command: Command
+        name: str,
+        summary: str,
+        texts: tuple[str, str],
+        command: Command | None,
+        among: Any = commands,
     ) -> argparse.ArgumentParser:
         description, examples = texts
-        added = commands.add_parser(
+        added: argparse.ArgumentParser = among.add_parser(
             name,
             help=summary,
             description=description,
             epilog=f"{examples}\n{EXIT_CODES}",
             formatter_class=raw,
         )
-        added.set_defaults(command=command)
+        if command is not None:
+            added.set_defaults(command=command)
         return added
 
     check = add("check", "find mistakes without running", CHECK, _check)
@@ -86,13 +97,12 @@ def _parser() -> argparse.ArgumentParser:
     replay = add("replay", "run a predictor on a record, without the model", REPLAY, _replay)
     fake = add("fake", "run the workers with synthetic fields, without the model", FAKE, _fake)
     plot = add("plot", "draw a finished run", PLOT, _plot)
-    bench = add("bench", "measure how fast fields are exchanged", BENCH, _bench)
-    bench.add_argument("what", choices=["exchange"], help="what to measure")
-    bench.add_argument("--size", metavar="X,Y,Z", type=_numbers, default=(400, 400, 31))
-    bench.add_argument("--ranks", metavar="MODEL,WORKERS", type=_numbers, default=(2, 2))
-    bench.add_argument("--halo", metavar="N", type=int, default=8)
-    bench.add_argument("--steps", metavar="N", type=int, default=15, help="that count")
-    bench.add_argument("--json", action="store_true", help="a list of objects for scripts")
+    bench = add("bench", "measure what things cost on this machine", BENCH, None)
+    benches = bench.add_subparsers(title="benches", metavar="NAME", required=True)
+    for item in BENCHES:
+        added = add(item.name, item.summary, item.texts, partial(_bench, item), benches)
+        item.add_options(added)
+        added.add_argument("--json", action="store_true", help="a list of objects for scripts")
     for command in (check, plan, run, replay, fake):
         command.add_argument("spec", metavar="SPEC", type=Path, help="the coupling spec (YAML)")
         command.add_argument(
@@ -214,22 +224,8 @@ def _seconds(text: str) -> float:
     return value
 
 
-def _numbers(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(word) for word in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"got '{text}', expected whole numbers: 2,2") from None
-
-
-def _bench(options: argparse.Namespace, console: Console) -> int:
-    if len(options.size) != 3 or len(options.ranks) != 2:
-        raise SpecError(["bench: expected --size X,Y,Z and --ranks MODEL,WORKERS"])
-    setup = Setup(options.size, options.ranks, options.halo, options.steps)
-    results = list(bench_exchange(setup))
-    if options.json:
-        print(json.dumps(as_objects(results), indent=2))
-    else:
-        print_bench(console, results)
+def _bench(bench: Bench, options: argparse.Namespace, console: Console) -> int:
+    run_bench(bench, options, console)
     return 0
 
 

@@ -79,15 +79,56 @@ examples:
 
 BENCH = (
     """\
-Measure an exchange of one field, there and back, between real Fortran ranks and workers, in turn
-with raw contiguous MPI of as many float64 values in the same run. Every value is compared. The
-ratio is what counts: machines are noisy. The goals are those for the defaults on two cores.
+Measure what things cost on this machine. Machines are noisy: what counts is a ratio within one run.
+Every bench prints a table, or with --json a list of {name, value, unit, goal, ok}; less is better,
+and a goal is the most that is good. What is not reached is shown and is no failure.
 """,
     """\
 examples:
   halocline bench exchange
-  halocline bench exchange --size 180,148,1 --ranks 1,1 --halo 1
-  halocline bench exchange --json
+  halocline bench plan --json
+""",
+)
+
+BENCH_EXCHANGE = (
+    """\
+Exchange one field, there and back, between real Fortran ranks and workers, in turn with raw
+contiguous MPI of as many float64 values in the same job, and with YAC where it is installed:
+pip install 'halocline[bench]'. Every value is compared. Without options: the cases that have a
+goal. With --sweep: three sizes, three pairs of ranks, three halos. The other options choose other
+cases; several values are several cases. A job that does not fit into memory is left out.
+""",
+    """\
+examples:
+  halocline bench exchange
+  halocline bench exchange --size 400,400,31 --halo 0 8 --wire float32
+  halocline bench exchange --sweep --size 180,148,1 --json
+""",
+)
+
+BENCH_PLAN = (
+    """\
+Plan a 1/36 degree grid of 12,960 x 10,850 x 75 cells with a north fold and a halo of 10 for 10,000
+model ranks and 256 workers: with boxes by `halocline plan`, and for one worker at the fold with
+lists of cell numbers. Needs no MPI.
+""",
+    """\
+examples:
+  halocline bench plan
+  halocline bench plan --json
+""",
+)
+
+BENCH_RECORD = (
+    """\
+Run a coupled double gyre (88 x 80 x 2, one ocean rank, one worker) and record every field at every
+step in every other block of steps: what a step takes with it, until all is written, over what it
+takes without.
+""",
+    """\
+examples:
+  halocline bench record
+  halocline bench record --directory /scratch --blocks 10
 """,
 )
 

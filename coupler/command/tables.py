@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from coupler.command.bench import Result
 from coupler.command.plan import Plan, PlannedExchange, imbalance, peak_memory
 from coupler.monitor import summary
 from coupler.spec import CouplingSpec
@@ -124,20 +123,3 @@ def print_outputs(console: Console, files: list[Path], base: Path) -> None:
 def _near(path: Path, base: Path) -> Path:
     """Relative to `base` where it lies below it."""
     return path.relative_to(base) if path.is_relative_to(base) else path
-
-
-def print_bench(console: Console, results: list[Result]) -> None:
-    """Medians, and their ratio to raw MPI in the same run."""
-    table = Table("exchange there and back", "coupled", "raw MPI", "ratio", "goal")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for result in results:
-        style = "green" if result.ratio <= result.variant.goal else "yellow"
-        table.add_row(
-            str(result.variant),
-            f"{result.coupled * 1e3:.2f} ms",
-            f"{result.raw * 1e3:.2f} ms",
-            Text(f"{result.ratio:.2f}", style=style),
-            f"{result.variant.goal:.1f}",
-        )
-    console.print(table)

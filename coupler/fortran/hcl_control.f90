@@ -3,12 +3,13 @@
 module hcl_control
   use, intrinsic :: iso_fortran_env, only: int64, real64
   use mpi_f08, only: MPI_Message, MPI_Request, MPI_Status, MPI_DOUBLE_PRECISION, MPI_INTEGER8, &
-    MPI_MAX, MPI_STATUS_IGNORE, MPI_Barrier, MPI_Cancel, MPI_Comm_free, MPI_Finalize, MPI_Ibarrier, &
-    MPI_Mrecv, MPI_Reduce, MPI_Request_free, MPI_Send, MPI_Wait, MPI_Wtime
+    MPI_MAX, MPI_STATUS_IGNORE, MPI_Barrier, MPI_Comm_free, MPI_Finalize, MPI_Ibarrier, MPI_Mrecv, &
+    MPI_Reduce, MPI_Send, MPI_Wtime
   use hcl_accumulate, only: check_puts
   use hcl_error, only: hcl_error_type, raise, text
+  use hcl_exchange, only: close_messages
   use hcl_partial, only: finish_partial, send_partial
-  use hcl_protocol, only: control_end, control_restart, direction_in, direction_out, no_date, &
+  use hcl_protocol, only: control_end, control_restart, direction_out, no_date, &
     tag_control, tag_reply
   use hcl_state, only: coupler, coupler_type, who
   use hcl_wait, only: wait_message, wait_request
@@ -54,7 +55,9 @@ contains
         call raise(problem%message, error)
         return
       end if
-      call release_messages()
+      call close_window()
+      call MPI_Barrier(coupler%local)
+      call close_messages()
     end if
     call MPI_Comm_free(coupler%node)
     call MPI_Comm_free(coupler%local)
@@ -150,24 +153,4 @@ contains
     padded = string
     words = [int(len(string), int64), transfer(padded, [0_int64], (len(string) + 7)/8)]
   end function as_words
-
-  !> After the workers' reply every send has been taken; receives for answers that never came,
-  !> posted ahead, are withdrawn.
-  subroutine release_messages()
-    integer :: e, p, s
-
-    call close_window()
-    call MPI_Barrier(coupler%local)
-    do e = 1, size(coupler%exchanges)
-      do p = 1, size(coupler%exchanges(e)%peers)
-        do s = 1, size(coupler%exchanges(e)%peers(p)%slots)
-          associate (slot => coupler%exchanges(e)%peers(p)%slots(s))
-            if (coupler%exchanges(e)%direction == direction_in) call MPI_Cancel(slot%request)
-            call MPI_Wait(slot%request, MPI_STATUS_IGNORE)
-            deallocate (slot%words)
-          end associate
-        end do
-      end do
-    end do
-  end subroutine release_messages
 end module hcl_control

@@ -1,17 +1,19 @@
 ! SPDX-License-Identifier: MIT
-!> Exchanges under way: which slot, which message, what is due. Packing is in hcl_move.f90.in.
+!> Exchanges under way: which slot, which chunk, what is due. Packing is in hcl_move.f90.in.
 module hcl_exchange
   use, intrinsic :: iso_fortran_env, only: int64
-  use mpi_f08, only: MPI_INTEGER8, MPI_Irecv, MPI_Isend
+  use mpi_f08, only: MPI_INTEGER8, MPI_STATUS_IGNORE, MPI_Cancel, MPI_Recv_init, MPI_Request_free, &
+    MPI_Send_init, MPI_Start, MPI_Wait
   use hcl_error, only: hcl_error_type, raise, text
   use hcl_protocol, only: direction_in, direction_out, direction_partial, direction_static, &
     header_length, no_date, tag_data
-  use hcl_state, only: coupler, exchange_type, field_type, slot_type, who
+  use hcl_state, only: coupler, exchange_type, field_type, peer_type, slot_type, who
   use hcl_wait, only: wait_counter, wait_request
   use hcl_window, only: sync_window, write_counter
   implicit none (type, external)
   private
-  public :: begin_put, end_put, begin_get, end_get, post_receives, check_call, on_points, slot_of
+  public :: begin_put, piece_packed, end_put, begin_get, wait_chunk, piece_unpacked, end_get
+  public :: open_messages, close_messages, check_call, on_points, slot_of, posted_of, most_chunks
   public :: declared_extent
 
 contains
@@ -146,16 +148,18 @@ contains
     integer(int64), intent(in) :: date
     integer, intent(out) :: place
     type(hcl_error_type), allocatable, intent(out) :: error
-    integer :: p
+    integer :: p, c
 
     place = 0
     if (any(exchange%direction == [direction_in, direction_partial])) return
     call open_exchange('hcl_put', exchange, field, date, place, error)
     if (allocated(error) .or. place == 0 .or. any(exchange%done)) return
     do p = 1, size(exchange%peers)
-      call wait_request(exchange%peers(p)%slots(slot_of(exchange))%request, &
-        'worker rank '//text(exchange%peers(p)%rank)//' of the job to take '//name_of(field), error)
-      if (allocated(error)) return
+      do c = 1, size(exchange%peers(p)%chunks)
+        call wait_request(exchange%peers(p)%chunks(c)%slots(slot_of(exchange))%request, &
+          'worker rank '//text(exchange%peers(p)%rank)//' of the job to take '//name_of(field), error)
+        if (allocated(error)) return
+      end do
       if (.not. exchange%peers(p)%windowed) cycle
       ! what the slot held was exchanged lag + 2 periods ago
       call wait_counter(exchange%peers(p), exchange%count - exchange%lag - 1, &
@@ -164,24 +168,33 @@ contains
     end do
   end subroutine begin_put
 
-  !> After packing field number `place`: the last field of an exchange sends its messages.
+  !> A piece of chunk number c lies packed: every chunk up to the first that lacks one leaves.
+  subroutine piece_packed(exchange, peer, c)
+    type(exchange_type), intent(in) :: exchange
+    type(peer_type), intent(inout) :: peer
+    integer, intent(in) :: c
+
+    peer%chunks(c)%missing = peer%chunks(c)%missing - 1
+    do while (peer%next <= size(peer%chunks))
+      associate (chunk => peer%chunks(peer%next), slot => peer%chunks(peer%next)%slots(slot_of(exchange)))
+        if (chunk%missing > 0) exit
+        slot%words(:header_length) = [int(exchange%number, int64), exchange%date, exchange%count, &
+          chunk%values*exchange%wire]
+        if (peer%windowed) call sync_window()
+        call MPI_Start(slot%request)
+        chunk%missing = size(chunk%pieces)
+      end associate
+      peer%next = peer%next + 1
+    end do
+  end subroutine piece_packed
+
+  !> After packing field number `place`
   subroutine end_put(exchange, place)
     type(exchange_type), intent(inout) :: exchange
     integer, intent(in) :: place
-    integer :: p
 
     exchange%done(place) = .true.
-    if (.not. all(exchange%done)) return
-    call sync_window()
-    do p = 1, size(exchange%peers)
-      associate (peer => exchange%peers(p), slot => exchange%peers(p)%slots(slot_of(exchange)))
-        slot%words(:header_length) = [int(exchange%number, int64), exchange%date, exchange%count, &
-          peer%values*exchange%wire]
-        call MPI_Isend(slot%words, size(slot%words), MPI_INTEGER8, peer%rank, &
-          tag_data + exchange%number, coupler%world, slot%request)
-      end associate
-    end do
-    call close_exchange(exchange)
+    if (all(exchange%done)) call close_exchange(exchange)
   end subroutine end_put
 
   subroutine close_exchange(exchange)
@@ -191,35 +204,84 @@ contains
     exchange%last = exchange%date
     exchange%date = no_date
     exchange%done = .false.
+    exchange%peers%next = 1
   end subroutine close_exchange
 
-  !> Before unpacking: `place` of the field, 0 if nothing is due. Waits for every worker's message.
+  !> Chunks of the exchange with the peer that has the most
+  pure integer function most_chunks(exchange) result(most)
+    type(exchange_type), intent(in) :: exchange
+    integer :: p
+
+    most = 0
+    do p = 1, size(exchange%peers)
+      most = max(most, size(exchange%peers(p)%chunks))
+    end do
+  end function most_chunks
+
+  !> Before unpacking: `place` of the field, 0 if nothing is due.
   subroutine begin_get(exchange, field, date, place, error)
     type(exchange_type), intent(inout) :: exchange
     integer, intent(in) :: field
     integer(int64), intent(in) :: date
     integer, intent(out) :: place
     type(hcl_error_type), allocatable, intent(out) :: error
-    integer :: p
 
     place = 0
     if (exchange%direction /= direction_in) return
     call open_exchange('hcl_get', exchange, field, date, place, error)
-    if (allocated(error) .or. place == 0 .or. any(exchange%done)) return
-    do p = 1, size(exchange%peers)
-      associate (peer => exchange%peers(p), slot => exchange%peers(p)%slots(slot_of(exchange)))
-        call wait_request(slot%request, name_of(field)//' of date '//text(date)// &
+  end subroutine begin_get
+
+  !> Returns when chunk number c has come from `peer`. It is then the next, and lies where it was
+  !> received, if it is all of what it brings; else it is kept.
+  subroutine wait_chunk(exchange, peer, c, field, error)
+    type(exchange_type), intent(in) :: exchange
+    type(peer_type), intent(inout) :: peer
+    integer, intent(in) :: c, field
+    type(hcl_error_type), allocatable, intent(out) :: error
+
+    do while (peer%next <= c)
+      associate (slot => peer%posted(posted_of(peer)), chunk => peer%chunks(peer%next))
+        call wait_request(slot%request, name_of(field)//' of date '//text(exchange%date)// &
           ' from worker rank '//text(peer%rank)//' of the job', error)
         if (allocated(error)) then
-          if (exchange%lag == 0) error%message = error%message//not_put(date)
+          if (exchange%lag == 0) error%message = error%message//not_put(exchange%date)
           return
         end if
         call check_header(exchange, slot, peer%rank, error)
         if (allocated(error)) return
+        if (.not. peer%windowed) then
+          if (peer%next == c .and. size(chunk%pieces) == 1) return
+          chunk%kept = slot%words(:header_length + (chunk%values*exchange%wire + 7)/8)
+        end if
       end associate
+      call post_again(peer)
     end do
-    call sync_window()
-  end subroutine begin_get
+    if (peer%windowed) call sync_window()
+  end subroutine wait_chunk
+
+  !> A piece of chunk number c has been unpacked.
+  subroutine piece_unpacked(peer, c)
+    type(peer_type), intent(inout) :: peer
+    integer, intent(in) :: c
+
+    if (peer%next == c) call post_again(peer)
+  end subroutine piece_unpacked
+
+  !> The next chunk has been taken from where it was received.
+  subroutine post_again(peer)
+    type(peer_type), intent(inout) :: peer
+
+    call MPI_Start(peer%posted(posted_of(peer))%request)
+    peer%next = peer%next + 1
+    peer%taken = peer%taken + 1
+  end subroutine post_again
+
+  !> Which receive has the next chunk, or waits for it
+  pure integer function posted_of(peer)
+    type(peer_type), intent(in) :: peer
+
+    posted_of = int(mod(peer%taken, int(size(peer%posted), int64))) + 1
+  end function posted_of
 
   !> What a worker may wait for in vain while this rank waits for its answer of the same date.
   pure function not_put(date) result(string)
@@ -262,7 +324,7 @@ contains
     string = text(words(1))//', '//text(words(2))//', '//text(words(3))
   end function triple
 
-  !> After unpacking field number `place`: the last one frees the slot for the next message.
+  !> After unpacking field number `place`: the last one gives the worker its memory back.
   subroutine end_get(exchange, place)
     type(exchange_type), intent(inout) :: exchange
     integer, intent(in) :: place
@@ -271,33 +333,77 @@ contains
     exchange%done(place) = .true.
     if (.not. all(exchange%done)) return
     do p = 1, size(exchange%peers)
-      call post_receive(exchange, p, slot_of(exchange))
       if (exchange%peers(p)%windowed) call write_counter(exchange%peers(p), exchange%count + 1)
     end do
     call close_exchange(exchange)
   end subroutine end_get
 
-  !> Receives are posted before their messages can come, in the order of their sequence.
-  subroutine post_receives()
-    integer :: e, p, s
+  !> Makes every message's request; receives are posted before their messages can come.
+  subroutine open_messages()
+    integer :: e, p, c, s
 
     do e = 1, size(coupler%exchanges)
-      if (coupler%exchanges(e)%direction /= direction_in) cycle
-      do p = 1, size(coupler%exchanges(e)%peers)
-        do s = 1, size(coupler%exchanges(e)%peers(p)%slots)
-          call post_receive(coupler%exchanges(e), p, s)
+      associate (exchange => coupler%exchanges(e))
+        do p = 1, size(exchange%peers)
+          associate (peer => exchange%peers(p))
+            if (allocated(peer%posted)) then
+              do s = 1, size(peer%posted)
+                call open_receive(peer%posted(s), peer%rank, tag_data + exchange%number)
+              end do
+              cycle
+            end if
+            do c = 1, size(peer%chunks)
+              do s = 1, size(peer%chunks(c)%slots)
+                associate (slot => peer%chunks(c)%slots(s))
+                  call MPI_Send_init(slot%words, size(slot%words), MPI_INTEGER8, peer%rank, &
+                    tag_data + exchange%number, coupler%world, slot%request)
+                end associate
+              end do
+            end do
+          end associate
         end do
+      end associate
+    end do
+  end subroutine open_messages
+
+  subroutine open_receive(slot, rank, tag)
+    type(slot_type), intent(inout) :: slot
+    integer, intent(in) :: rank, tag
+
+    call MPI_Recv_init(slot%words, size(slot%words), MPI_INTEGER8, rank, tag, coupler%world, slot%request)
+    call MPI_Start(slot%request)
+  end subroutine open_receive
+
+  !> At the end every send has been taken; receives for answers that never came, posted ahead, are
+  !> withdrawn.
+  subroutine close_messages()
+    integer :: e, p, c, s
+
+    do e = 1, size(coupler%exchanges)
+      do p = 1, size(coupler%exchanges(e)%peers)
+        associate (peer => coupler%exchanges(e)%peers(p))
+          if (allocated(peer%posted)) then
+            do s = 1, size(peer%posted)
+              call MPI_Cancel(peer%posted(s)%request)
+              call close_message(peer%posted(s))
+            end do
+            cycle
+          end if
+          do c = 1, size(peer%chunks)
+            do s = 1, size(peer%chunks(c)%slots)
+              call close_message(peer%chunks(c)%slots(s))
+            end do
+          end do
+        end associate
       end do
     end do
-  end subroutine post_receives
+  end subroutine close_messages
 
-  subroutine post_receive(exchange, peer, slot)
-    type(exchange_type), intent(inout) :: exchange
-    integer, intent(in) :: peer, slot
+  subroutine close_message(slot)
+    type(slot_type), intent(inout) :: slot
 
-    associate (from => exchange%peers(peer)%rank, words => exchange%peers(peer)%slots(slot)%words)
-      call MPI_Irecv(words, size(words), MPI_INTEGER8, from, tag_data + exchange%number, &
-        coupler%world, exchange%peers(peer)%slots(slot)%request)
-    end associate
-  end subroutine post_receive
+    call MPI_Wait(slot%request, MPI_STATUS_IGNORE)
+    call MPI_Request_free(slot%request)
+    deallocate (slot%words)
+  end subroutine close_message
 end module hcl_exchange

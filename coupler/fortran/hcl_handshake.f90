@@ -8,13 +8,13 @@ module hcl_handshake
     MPI_Mrecv, MPI_Reduce, MPI_Scatter, MPI_Send, MPI_Wtime
   use hcl_error, only: hcl_error_type, raise, text
   use hcl_accumulate, only: begin_accumulation
-  use hcl_exchange, only: post_receives
+  use hcl_exchange, only: open_messages
   use hcl_partial, only: receive_partial
   use hcl_points, only: list_type, lists_for_workers, send_lists
-  use hcl_protocol, only: direction_in, direction_partial, direction_static, header_length, name_length, &
-    tag_config, tag_counts, tag_declare, tag_names, tag_plan, treatment_length
+  use hcl_protocol, only: direction_in, direction_static, header_length, name_length, &
+    receives_ahead, tag_config, tag_counts, tag_declare, tag_names, tag_plan, treatment_length
   use hcl_state, only: coupler, exchange_type, field_type, grid_type, patch_type, peer_type, &
-    treatment_type, who
+    piece_type, treatment_type, who
   use hcl_wait, only: wait_message
   use hcl_window, only: open_window
   implicit none (type, external)
@@ -64,7 +64,7 @@ contains
       call raise(problem%message, error)
       return
     end if
-    call post_receives()
+    call open_messages()
     coupler%started = .true.
     coupler%started_at = MPI_Wtime()
   end subroutine hcl_start
@@ -269,7 +269,7 @@ contains
 
   !> Of each exchange with worker rank `source`: number, whether the worker shares its memory and if
   !> so where, then for each field the number of its patches and, for each, ni, nj, i, j (from 0),
-  !> step_i, step_j, sign, and i, j (from 0) in the worker's array.
+  !> step_i, step_j, sign, and i, j (from 0) in the worker's array; then the chunks.
   subroutine read_plan(plan, source)
     integer(int64), intent(in) :: plan(:)
     integer, intent(in) :: source
@@ -286,7 +286,6 @@ contains
         call read_place(plan, at, peer)
         do f = 1, size(exchange%fields)
           associate (route => peer%routes(f))
-            route%offset = peer%values
             allocate (route%patches(plan(at)))
             at = at + 1
             do p = 1, size(route%patches)
@@ -300,8 +299,7 @@ contains
             end do
           end associate
         end do
-        if (peer%windowed) peer%values = 0
-        call make_slots(exchange, peer)
+        call read_chunks(plan, at, exchange, peer)
         exchange%peers = [exchange%peers, peer]
       end associate
     end do
@@ -329,20 +327,55 @@ contains
     end do
   end subroutine read_place
 
-  !> lag + 2 messages can be under way: a put never overwrites what is not yet taken.
+  !> Number of chunks, then of each how many pieces, and of each piece field, first level, levels.
+  subroutine read_chunks(plan, at, exchange, peer)
+    integer(int64), intent(in) :: plan(:)
+    integer, intent(inout) :: at
+    type(exchange_type), intent(in) :: exchange
+    type(peer_type), intent(inout) :: peer
+    integer :: c, n
+
+    allocate (peer%chunks(plan(at)))
+    at = at + 1
+    do c = 1, size(peer%chunks)
+      associate (chunk => peer%chunks(c))
+        allocate (chunk%pieces(plan(at)))
+        chunk%missing = size(chunk%pieces)
+        at = at + 1
+        do n = 1, size(chunk%pieces)
+          chunk%pieces(n) = piece_type(int(plan(at)), int(plan(at + 1)), int(plan(at + 2)), chunk%values)
+          if (.not. peer%windowed) chunk%values = chunk%values + plan(at + 2) &
+            *sum(int(peer%routes(int(plan(at)))%patches%ni, int64)*peer%routes(int(plan(at)))%patches%nj)
+          at = at + 3
+        end do
+      end associate
+    end do
+    call make_slots(exchange, peer)
+  end subroutine read_chunks
+
+  !> Buffers: lag + 2 exchanges can be under way, so that a put never overwrites what is not yet
+  !> taken; of an answer's chunks a few are received ahead.
   subroutine make_slots(exchange, peer)
     type(exchange_type), intent(in) :: exchange
     type(peer_type), intent(inout) :: peer
-    integer :: i, slots
-    integer(int64) :: words
+    integer(int64) :: words(size(peer%chunks))
+    integer :: c, s, slots
 
-    slots = exchange%lag + 2
-    if (exchange%direction == direction_static) slots = 1
-    if (exchange%direction == direction_partial) slots = 0   ! once a restart, when it is made
-    words = header_length + (peer%values*exchange%wire + 7)/8
-    allocate (peer%slots(slots))
-    do i = 1, slots
-      allocate (peer%slots(i)%words(words), source=0_int64)
+    if (size(peer%chunks) == 0) return
+    words = header_length + (peer%chunks%values*exchange%wire + 7)/8
+    if (exchange%direction == direction_in) then
+      allocate (peer%posted(receives_ahead))
+      do s = 1, receives_ahead
+        allocate (peer%posted(s)%words(maxval(words)), source=0_int64)
+      end do
+      return
+    end if
+    slots = merge(1, exchange%lag + 2, exchange%direction == direction_static)
+    do c = 1, size(peer%chunks)
+      allocate (peer%chunks(c)%slots(slots))
+      do s = 1, slots
+        allocate (peer%chunks(c)%slots(s)%words(words(c)), source=0_int64)
+      end do
     end do
   end subroutine make_slots
 

@@ -5,7 +5,7 @@ module hcl_protocol
   implicit none (type, external)
   private
 
-  character(*), parameter, public :: protocol_magic = 'HALOCL03'
+  character(*), parameter, public :: protocol_magic = 'HALOCL04'
   integer, parameter, public :: name_length = 64
   integer, parameter, public :: kind_length = 8
   integer, parameter, public :: digest_length = 64
@@ -46,6 +46,10 @@ module hcl_protocol
 
   !> Every message of fields starts with exchange, date, sequence, bytes behind the header.
   integer, parameter, public :: header_length = 4
+
+  !> Receives of an exchange that are posted from each rank: what other chunks bring stays where it
+  !> is until it can be unpacked from the cache.
+  integer, parameter, public :: receives_ahead = 2
 
   integer(int64), parameter, public :: no_date = -huge(1_int64)
 end module hcl_protocol

@@ -7,7 +7,7 @@ module hcl_state
   use hcl_protocol, only: name_length, no_date
   implicit none (type, external)
   private
-  public :: grid_type, field_type, patch_type, route_type, slot_type, peer_type
+  public :: grid_type, field_type, patch_type, route_type, piece_type, slot_type, chunk_type, peer_type
   public :: treatment_type, exchange_type, coupler_type, coupler, who
 
   !> A decomposed grid of the model: this rank's box, and the halo that its arrays carry. A grid of
@@ -42,27 +42,47 @@ module hcl_state
 
   type :: route_type
     type(patch_type), allocatable :: patches(:)
-    integer(int64) :: offset = 0  !< values before this field in the message
     integer(int64) :: place = 0   !< of the worker's array in its memory, slot 1 [words]
     integer :: ni = 0, nj = 0     !< cells of that array
   end type route_type
 
-  !> A message under way. The buffer is counted in 8-byte words, which lets a message have 16 GB.
+  !> Some levels of one field of an exchange
+  type :: piece_type
+    integer :: place = 0                  !< of the field in the exchange
+    integer :: first = 1, levels = 0      !< of the levels that travel
+    integer(int64) :: offset = 0          !< values before this piece in the chunk
+  end type piece_type
+
+  !> A message under way: a persistent request. The buffer is counted in 8-byte words, which lets a
+  !> message have 16 GB.
   type :: slot_type
     integer(int64), pointer, contiguous :: words(:) => null()
     type(MPI_Request) :: request = MPI_REQUEST_NULL
   end type slot_type
 
+  !> What travels in one message: all of an exchange with a peer, or a part that leaves when it is
+  !> packed. Through shared memory it travels by itself, and the message is its header.
+  type :: chunk_type
+    type(piece_type), allocatable :: pieces(:)
+    integer(int64) :: values = 0
+    integer :: missing = 0                      !< pieces that are not yet packed
+    type(slot_type), allocatable :: slots(:)    !< to send: of lag + 2 exchanges
+    integer(int64), allocatable :: kept(:)      !< received, but not all of it asked for yet
+  end type chunk_type
+
   type :: peer_type
     integer :: rank = -1          !< in the coupling communicator
-    integer(int64) :: values = 0                 !< in a message
+    integer(int64) :: values = 0                 !< of all its patches and levels
     logical :: windowed = .false.                !< shares its memory with this rank
     integer(int64), pointer, contiguous :: memory(:) => null()   !< the worker's [words]
     integer :: node_rank = -1                    !< of the worker, in coupler%node
     integer(int64) :: counter = 0                !< its place in memory, from 0
     integer(int64) :: slot_words = 0             !< from one slot to the next
     type(route_type), allocatable :: routes(:)   !< one a field of the exchange
-    type(slot_type), allocatable :: slots(:)
+    type(chunk_type), allocatable :: chunks(:)   !< in the order in which they travel
+    integer :: next = 1       !< the first chunk of this exchange not yet sent, or not yet taken
+    type(slot_type), allocatable :: posted(:)    !< receives that wait for chunks, in turn
+    integer(int64) :: taken = 0                  !< chunks of all exchanges
   end type peer_type
 
   !> What happens to a field between the model's array and the message

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from coupled.cells import shown
 from coupler import transfer
+from coupler.chunks import cut, values_of
 from coupler.decomposition import Box, Decomposition, decompose
 from coupler.points import (
     IndexLists,
@@ -38,7 +39,7 @@ from coupler.router import (
     unowned_cells,
 )
 from coupler.spec import FieldSpec, GridSpec
-from coupling_cases import packed, unpacked, values
+from coupling_cases import most_bytes, packed, unpacked, values
 
 Lists = list[list[int]]  # of each rank, cells from 0 in the order of its array
 
@@ -113,9 +114,9 @@ def looked_up(grid: IndexLists, parts: list[Owners], spans: np.ndarray) -> Owner
 
 
 @settings(max_examples=250, deadline=None)
-@given(st.data(), folded_or_not(), st.integers(1, 5), st.sampled_from([0, 10**6]))
+@given(st.data(), folded_or_not(), st.integers(1, 5), st.sampled_from([0, 10**6]), most_bytes)
 def test_index_lists_against_brute_force(
-    data: st.DataObject, grid: GridSpec, ranks: int, row: int
+    data: st.DataObject, grid: GridSpec, ranks: int, row: int, most: int
 ) -> None:
     lists, holes = data.draw(index_lists(grid.nx * grid.ny))
     fields = tuple(data.draw(any_field(n)) for n in range(data.draw(st.integers(1, 3))))
@@ -140,10 +141,12 @@ def test_index_lists_against_brute_force(
             got = {f.name: np.full((f.levels, padded.ny, padded.nx), np.nan) for f in fields}
             for message in to_worker:
                 mine = lists[message.partner]
-                words = encode_plan(3, message, to_worker=True)
+                chunks = cut(message, 8, False, most)
+                words = encode_plan(3, message, to_worker=True, chunks=chunks)
                 sent = packed(words, locals_[message.partner], Box(0, len(mine), 0, 1))
-                assert sent.size == message.values
-                transfer.unpack(message, sent, got)
+                assert sum(part.size for part in sent) == message.values
+                for chunk, part in zip(chunks, sent, strict=True):
+                    transfer.unpack(message, chunk, part, got)
             for index, (field, array) in enumerate(zip(fields, arrays, strict=True)):
                 expected = filled(field, grid, array, owned, padded)
                 np.testing.assert_array_equal(got[field.name], expected)
@@ -162,9 +165,12 @@ def test_index_lists_against_brute_force(
             }
             to_model = route_from_worker(fields, grid, owners, box)
             for message in to_model:
-                sent = np.full(message.values, np.nan)
-                transfer.pack(message, own, sent)
-                p, words = message.partner, encode_plan(0, message, to_worker=False)
+                chunks = cut(message, 8, False, most)
+                sent = [np.full(values_of(message, chunk), np.nan) for chunk in chunks]
+                for chunk, part in zip(chunks, sent, strict=True):
+                    transfer.pack(message, chunk, own, part)
+                words = encode_plan(0, message, to_worker=False, chunks=chunks)
+                p = message.partner
                 unpacked(words, sent, answers[p], counts[p], Box(0, len(lists[p]), 0, 1))
             lost = [
                 [y * grid.nx + x not in owned for x in range(box.x0, box.x1)]

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coupler.chunks import Piece
 from coupler.decomposition import Box, Decomposition
 from coupler.points import IndexLists
 from coupler.protocol import (
@@ -73,12 +74,12 @@ def test_record_round_trip(kind: str, name: str, digest: str) -> None:
 
 
 def test_record_as_fortran_writes_it() -> None:
-    data = b"HALOCL03" + b"model   " + b"ocean".ljust(64) + b" " * 64
+    data = b"HALOCL04" + b"model   " + b"ocean".ljust(64) + b" " * 64
     assert Record.decode(data) == Record("model", "ocean", "")
 
 
 def test_record_of_another_protocol() -> None:
-    with pytest.raises(ValueError, match="speaks protocol 'HALOCL00', expected 'HALOCL03'"):
+    with pytest.raises(ValueError, match="speaks protocol 'HALOCL00', expected 'HALOCL04'"):
         Record.decode(b"HALOCL00".ljust(RECORD_LENGTH))
 
 
@@ -162,10 +163,12 @@ def test_plan_by_hand() -> None:
     field = FieldSpec("u", "U", "vector_i", "zero", 3, "case.yaml:1")
     patch = Patch(ny=2, nx=5, target_y=7, target_x=8, source_y=3, source_x=4, step_y=0, step_x=1)
     message = Message(0, (FieldRoute(field, (patch,)), FieldRoute(field, ())))
-    to_worker = encode_plan(6, message, to_worker=True)
-    assert to_worker.tolist() == [6, 0, 1, 5, 2, 4, 3, 1, 0, 1, 8, 7, 0]
+    chunks = ((Piece(0, 0, 2),), (Piece(0, 2, 1), Piece(1, 0, 3)))
+    to_worker = encode_plan(6, message, True, chunks=chunks).tolist()
+    assert to_worker[:13] == [6, 0, 1, 5, 2, 4, 3, 1, 0, 1, 8, 7, 0]
+    assert to_worker[13:] == [2, 1, 1, 1, 2, 2, 1, 3, 1, 2, 1, 3]
     to_model = encode_plan(6, message, to_worker=False)
-    assert to_model.tolist() == [6, 0, 1, 5, 2, 8, 7, 1, 1, 1, 4, 3, 0]
+    assert to_model.tolist() == [6, 0, 1, 5, 2, 8, 7, 1, 1, 1, 4, 3, 0, 0]
     assert message.values == 30
 
 
@@ -182,6 +185,6 @@ def test_plan_of_an_index_list_by_hand() -> None:
     rows = Rows(np.array([[1, 5, 7, 8, 0, 4, 1, -1, -1]]))
     message = Message(0, (FieldRoute(field, rows), FieldRoute(field, ())))
     to_worker = encode_plan(6, message, to_worker=True)
-    assert to_worker.tolist() == [6, 0, 1, 5, 1, 4, 0, -1, 1, -1, 8, 7, 0]
+    assert to_worker.tolist() == [6, 0, 1, 5, 1, 4, 0, -1, 1, -1, 8, 7, 0, 0]
     assert message.values == 15
     assert list(rows) == [Patch(1, 5, 7, 8, 0, 4, 1, -1, -1)]

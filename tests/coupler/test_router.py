@@ -6,9 +6,17 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from coupler.chunks import cut, values_of
 from coupler.decomposition import Box, Decomposition
 from coupler.protocol import encode_plan
-from coupler.router import route_from_worker, route_to_worker, unowned_cells
+from coupler.router import (
+    FieldRoute,
+    Message,
+    Patch,
+    route_from_worker,
+    route_to_worker,
+    unowned_cells,
+)
 from coupler.spec import FieldSpec, GridSpec
 from coupler.transfer import pack, unpack
 from coupling_cases import (
@@ -16,6 +24,7 @@ from coupling_cases import (
     grids,
     halos,
     model_decompositions,
+    most_bytes,
     packed,
     unpacked,
     values,
@@ -67,9 +76,9 @@ class CountingArray:
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.data(), grids(), halos, fields())
+@given(st.data(), grids(), halos, fields(), most_bytes)
 def test_padded_cells_are_filled_once_with_the_value_of_their_owner(
-    data: st.DataObject, grid: GridSpec, halo: int, fields: tuple[FieldSpec, ...]
+    data: st.DataObject, grid: GridSpec, halo: int, fields: tuple[FieldSpec, ...], most: int
 ) -> None:
     model = data.draw(model_decompositions(grid.nx, grid.ny))
     workers = data.draw(worker_decompositions(grid.nx, grid.ny))
@@ -85,11 +94,14 @@ def test_padded_cells_are_filled_once_with_the_value_of_their_owner(
         assert [m.partner for m in messages] == sorted({m.partner for m in messages})
         for message in messages:
             owner = model.box(message.partner)
-            words = encode_plan(7, message, to_worker=True)
+            chunks = cut(message, 8, False, most)
+            words = encode_plan(7, message, to_worker=True, chunks=chunks)
             assert words[0] == 7
             sent = packed(words, sources, owner)
-            assert sent.size == message.values
-            unpack(message, sent, arrays)
+            assert [part.size for part in sent] == [values_of(message, chunk) for chunk in chunks]
+            assert sum(part.size for part in sent) == message.values
+            for chunk, part in zip(chunks, sent, strict=True):
+                unpack(message, chunk, part, arrays)
         for index, field in enumerate(fields):
             expected, owned = globally_filled(sources[index], field, grid, box, halo)
             np.testing.assert_array_equal(arrays[field.name].values, expected)
@@ -100,9 +112,9 @@ def test_padded_cells_are_filled_once_with_the_value_of_their_owner(
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.data(), grids(), fields())
+@given(st.data(), grids(), fields(), most_bytes)
 def test_every_model_cell_is_answered_once(
-    data: st.DataObject, grid: GridSpec, fields: tuple[FieldSpec, ...]
+    data: st.DataObject, grid: GridSpec, fields: tuple[FieldSpec, ...], most: int
 ) -> None:
     model = data.draw(model_decompositions(grid.nx, grid.ny))
     workers = data.draw(worker_decompositions(grid.nx, grid.ny))
@@ -116,13 +128,45 @@ def test_every_model_cell_is_answered_once(
             for field, answer in zip(fields, answers, strict=True)
         }
         for message in route_from_worker(fields, grid, model, box):
-            sent = np.full(message.values, np.nan)
-            pack(message, mine, sent)
-            words = encode_plan(0, message, to_worker=False)
+            chunks = cut(message, 8, False, most)
+            sent = [np.full(values_of(message, chunk), np.nan) for chunk in chunks]
+            for chunk, part in zip(chunks, sent, strict=True):
+                pack(message, chunk, mine, part)
+            words = encode_plan(0, message, to_worker=False, chunks=chunks)
             unpacked(words, sent, got, filled, model.box(message.partner))
     for answer, result, count in zip(answers, got, filled, strict=True):
         np.testing.assert_array_equal(result, answer)
         assert (count == 1).all()
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(1, 75)), min_size=1, max_size=4),
+    st.integers(0, 3000),
+    st.booleans(),
+)
+def test_chunks_hold_every_level_once_in_order(
+    fields: list[tuple[int, int]], most: int, windowed: bool
+) -> None:
+    """`fields`: cells and levels of each."""
+    routes = tuple(
+        FieldRoute(
+            FieldSpec(f"f{n}", "T", "scalar", "zero", levels, ""),
+            (Patch(1, cells, 0, 0, 0, 0, 1, 1),) if cells else (),
+        )
+        for n, (cells, levels) in enumerate(fields)
+    )
+    message = Message(0, routes)
+    chunks = cut(message, 4, windowed, most)
+    whole = [(n, k) for n, (cells, levels) in enumerate(fields) if cells for k in range(levels)]
+    pieces = [piece for chunk in chunks for piece in chunk]
+    assert whole == [(p.field, p.first + k) for p in pieces for k in range(p.levels)]
+    assert sum(values_of(message, chunk) for chunk in chunks) == message.values
+    if message.values * 4 <= most:
+        assert len(chunks) == 1
+    else:
+        assert all(len(chunk) == 1 for chunk in chunks)
+    for chunk in chunks if not windowed else ():
+        assert values_of(message, chunk) * 4 <= most or chunk[0].levels == 1
 
 
 def test_a_halo_wider_than_a_neighbour_reaches_the_next_one() -> None:
