@@ -30,6 +30,7 @@ from coupler.spec import CouplingSpec
 from coupler.spec_load import load_spec
 from coupler.statistics import Statistics
 from coupler.step import Step, require_finite
+from coupler.trace import open_trace
 from coupler.transfer import Inbox, Outbox
 from coupler.world import CouplingError, PartnerFailed, join
 
@@ -63,6 +64,7 @@ class Component:
     def __enter__(self) -> Component:
         try:
             self.world = join(self.comm, self.name, self.spec.digest)
+            self._open_trace()
             self._start()
         except BaseException:
             self._fail(*sys.exc_info())
@@ -105,6 +107,14 @@ class Component:
             for out in self._outboxes
             for field, shape in zip(out.channel.fields, out.channel.shapes, strict=True)
         }
+
+    def _open_trace(self) -> None:
+        try:
+            self.profile.trace = open_trace(self.name, self.rank)
+        except (OSError, ValueError) as error:
+            raise CouplingError(
+                f"HALOCLINE_TRACE: {error}; expected a directory that is there"
+            ) from error
 
     def _start(self) -> None:
         agreement = shake_hands(self.world, self.spec)
@@ -198,10 +208,10 @@ class Component:
             self._wait_for_end()
             return
         while (step := self.receive()) is not None:
-            begun, received = time.perf_counter(), self._receiving
-            yield step
-            waited = self._receiving - received  # for fields that the step looked up
-            self.profile.inference += time.perf_counter() - begun - waited
+            received = self._receiving
+            with self.profile.measure("inference", step.date):
+                yield step
+            self.profile.inference -= self._receiving - received  # for fields that it looked up
             self.send(step)
         self._close()
 
@@ -234,7 +244,9 @@ class Component:
         answers: dict[str, Array] = {}
         halos: dict[str, int] = {}
         for out in self._due(self._outboxes, date):
-            arrays = out.next_arrays()
+            names = " ".join(field.name for field in out.channel.fields)
+            with self.profile.measure("wait", date, names):  # for an earlier answer to be taken
+                arrays = out.next_arrays()
             answers |= arrays
             halos |= dict.fromkeys(arrays, self.spec.answered(out.channel.exchange).halo)
         self._step = Step(self.profile.steps, date, inputs, answers, halos)
@@ -242,7 +254,7 @@ class Component:
 
     def _receive_field(self, date: int, inbox: Inbox, name: str) -> None:
         """Returns when all of field `name` of `date` is here, and fit to be read."""
-        if not self._arrived(inbox, date, lambda: inbox.has(name)):
+        if not (inbox.has(name) or self._arrived(inbox, date, lambda: inbox.has(name))):
             raise CouplingError(
                 f"the model ended, or wrote a restart, without a put of {name} at date {date} s"
             )
@@ -259,7 +271,7 @@ class Component:
 
     def _arrived(self, inbox: Inbox, date: int, enough: Callable[[], bool]) -> bool:
         """True when enough of the exchange is here; False when a command comes before it."""
-        names = ", ".join(field.name for field in inbox.channel.fields)
+        names = " ".join(field.name for field in inbox.channel.fields)
         begun, unpacked = time.perf_counter(), inbox.unpacking
 
         def ready() -> bool:
@@ -271,8 +283,10 @@ class Component:
         self.world.wait(
             ready, f"the model's fields of exchange {inbox.sequence} ({names} of {date} s)"
         )
-        self.profile.exchange += inbox.unpacking - unpacked
-        self.profile.wait += time.perf_counter() - begun - (inbox.unpacking - unpacked)
+        # what came while others were on their way was unpacked in between: told apart at the end
+        ended = time.perf_counter()
+        self.profile.add("wait", begun, ended - (inbox.unpacking - unpacked), date, names)
+        self.profile.add("exchange", ended - (inbox.unpacking - unpacked), ended, date, names)
         return enough()
 
     def _command_is_next(self) -> bool:
@@ -305,7 +319,12 @@ class Component:
         """Send the step's answers to the model; its input arrays may change from now on."""
         for name in step.inputs:
             step.inputs[name]  # all of the date has come before any of its answers leaves
-        begun = time.perf_counter()
+        with self.profile.measure("exchange", step.date, " ".join(step.out)):
+            self._send(step)
+        self.profile.count_step(step.date)
+        self._step = None
+
+    def _send(self, step: Step) -> None:
         answers = {name: step.answer(name) for name in step.out}
         for out in self._due(self._outboxes, step.date):
             leaving = out.settle(answers)
@@ -319,9 +338,6 @@ class Component:
             self.recorder.commit(step.date)
         for inbox in self._due(self._inboxes, step.date):
             inbox.release()  # not before: an answer may be a view of an input
-        self.profile.exchange += time.perf_counter() - begun
-        self.profile.count_step(step.date)
-        self._step = None
 
     def _wait_for_end(self) -> None:
         """A rank to which nobody sends, for want of cells or because the model dropped them all,
@@ -350,6 +366,8 @@ class Component:
             inbox.close()
         if self._segment is not None:
             self._segment.free()
+        if self.profile.trace is not None:
+            self.profile.trace.close()
         self._ended = True
 
     def _fail(

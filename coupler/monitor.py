@@ -6,13 +6,18 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from coupler.trace import Trace
 
 MONITOR = "HALOCLINE_MONITOR"  # environment: the directory for <component>.json
 INTERVAL = 0.2  # [s] between two reports
 
+Activity = Literal["wait", "exchange", "inference"]
 PlainProfile = dict[str, Any]  # a Profile as JSON holds it, with "elapsed"
 
 
@@ -27,6 +32,22 @@ class Profile:
     inference: float = 0.0
     model: dict[str, float] = field(default_factory=dict)  # total, packing, waiting, unpacking
     begun: float = field(default_factory=time.perf_counter)
+    trace: Trace | None = None  # for a timeline
+
+    @contextmanager
+    def measure(self, what: Activity, date: int, fields: str = "") -> Iterator[None]:
+        """The block belongs to `what`, also if it raises."""
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add(what, begun, time.perf_counter(), date, fields)
+
+    def add(self, what: Activity, begun: float, ended: float, date: int, fields: str) -> None:
+        """`begun` and `ended` are those of perf_counter [s]."""
+        setattr(self, what, getattr(self, what) + ended - begun)
+        if self.trace is not None:
+            self.trace.record(what, begun, ended, date, fields)
 
     def count_step(self, date: int) -> None:
         self.steps += 1
@@ -65,7 +86,9 @@ class Reporter:
 
 
 def _plain(profile: Profile) -> PlainProfile:
-    return asdict(profile) | {"elapsed": time.perf_counter() - profile.begun}
+    names = ("steps", "date", "wait", "exchange", "inference", "model", "begun")
+    elapsed = time.perf_counter() - profile.begun
+    return {name: getattr(profile, name) for name in names} | {"elapsed": elapsed}
 
 
 def summary_text(component: str, model: str, profile: PlainProfile) -> str:

@@ -10,7 +10,8 @@ others for the cells that its own fields need. Everything here is plain data; di
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,19 @@ class Owners:
     rank: Cells
     local: Cells
 
+    @cached_property
+    def by_rank(self) -> list[tuple[int, Owners]]:
+        """Each rank's runs apart, ranks in order."""
+        order = _order(self.rank)
+        start, stop, local = (column[order] for column in (self.start, self.stop, self.local))
+        counts = np.bincount(self.rank)
+        ranks, ends = np.flatnonzero(counts), np.cumsum(counts)
+        parts = [(int(rank), slice(ends[rank] - counts[rank], ends[rank])) for rank in ranks]
+        return [
+            (rank, Owners(start[p], stop[p], np.broadcast_to(rank, counts[rank]), local[p]))
+            for rank, p in parts
+        ]
+
     @classmethod
     def sorted(cls, start: Cells, stop: Cells, rank: Cells, local: Cells) -> Owners:
         order = np.argsort(start, kind="stable")
@@ -48,8 +62,37 @@ class Owners:
 
     def within(self, spans: Cells) -> Owners:
         """What is owned of `spans`."""
-        _, run, low, high = overlaps(spans, self)
-        return Owners(low, high, self.rank[run], self.local[run] + low - self.start[run])
+        _, run, found = overlaps(spans, self)
+        return replace(found, rank=self.rank[run])
+
+
+@dataclass(frozen=True)
+class RowColumns:
+    """Rows of cells that one rank owns, a number of each in every column; small integers, since a
+    list in random order has a row for each cell.
+
+    Worker's cells target_x.. of row target_y show sign times cells place, place + step, ... of the
+    rank's list.
+    """
+
+    target_y: NDArray[np.int32]
+    width: NDArray[np.int32]  # cells
+    target_x: NDArray[np.int32]
+    place: NDArray[np.int32]
+    step: NDArray[np.int8]
+    sign: NDArray[np.int8]
+
+    @classmethod
+    def joined(cls, parts: Sequence[RowColumns]) -> RowColumns:
+        names = [field.name for field in fields(cls)]
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def _order(ranks: Cells) -> Cells:
+    """A stable order of ranks below 2**32, in parts of 16 bits: those NumPy sorts by counting."""
+    order = np.argsort((ranks & 0xFFFF).astype(np.uint16), kind="stable")
+    high = (ranks >> 16).astype(np.uint16)
+    return order[np.argsort(high[order], kind="stable")] if high.any() else order
 
 
 def part_edges(cells: int, parts: int) -> Cells:
@@ -127,37 +170,64 @@ def clipped(spans: Cells, first: int, stop: int) -> Cells:
     return np.clip(spans[:, begin:end], first, stop)
 
 
-def overlaps(spans: Cells, owners: Owners) -> tuple[Cells, Cells, Cells, Cells]:
-    """Span, run, first cell and end of every overlap of `spans` with the runs of `owners`."""
+def overlaps(spans: Cells, owners: Owners) -> tuple[Cells, Cells, Owners]:
+    """How many runs each span meets, which, and what the spans have of them, span by span.
+
+    The ranks of what is found are left to the caller, who may know them.
+    """
     begin = np.searchsorted(owners.stop, spans[0], side="right")
     counts = np.searchsorted(owners.start, spans[1], side="left") - begin
-    span = np.repeat(np.arange(spans.shape[1]), counts)
-    run = np.arange(len(span)) + np.repeat(begin - np.cumsum(counts) + counts, counts)
-    low = np.maximum(spans[0][span], owners.start[run])
-    high = np.minimum(spans[1][span], owners.stop[run])
-    return span, run, low, high
+    ends = np.cumsum(counts)
+    run = np.arange(int(counts.sum())) + np.repeat(begin - ends + counts, counts)
+    start, stop, local = (column[run] for column in (owners.start, owners.stop, owners.local))
+    met = counts > 0
+    last = ends[met] - 1
+    first = last - counts[met] + 1
+    before = np.maximum(spans[0][met] - start[first], 0)  # only a span's ends are cut
+    start[first] += before
+    local[first] += before
+    stop[last] = np.minimum(stop[last], spans[1][met])
+    return counts, run, Owners(start, stop, owners.rank, local)
 
 
-def owned_rows(rectangles: Sequence[Rectangle], nx: int, owners: Owners) -> tuple[Cells, Cells]:
-    """(ranks, rows): the owned parts of each row of `rectangles`, row by row, sorted by rank.
+Need = tuple[Rectangle, ...]  # of one field
 
-    `rows` (n, 9) has the columns of a Patch; a rank's array is one row of cells.
+
+def owned_rows(needs: Sequence[Need], nx: int, owners: Owners) -> dict[Need, dict[int, RowColumns]]:
+    """Of each need and each rank that owns any of it: its rows, rectangle by rectangle.
+
+    A rectangle that several needs have is looked up once, and its rows are the same in memory.
     """
-    ranks, rows = [np.zeros(0, np.int64)], [np.zeros((0, 9), np.int64)]
-    for rectangle in rectangles:
-        y, x = rectangle.y, rectangle.x
-        spans = row_spans(rectangle, nx)
-        row, run, low, high = overlaps(spans, owners)
-        offset, place = low - spans[0][row], owners.local[run] + low - owners.start[run]
-        if x.step < 0:  # the row's last target is its lowest cell
-            offset, place = spans[1][row] - high, place + high - low - 1
-        found = np.ones((len(row), 9), np.int64)
-        found[:, 1] = x.length if x.step == 0 else high - low
-        found[:, 2], found[:, 3] = y.target + row, x.target + offset
-        found[:, 4], found[:, 5] = 0, place
-        found[:, 7], found[:, 8] = x.step, rectangle.sign
-        ranks.append(owners.rank[run])
-        rows.append(found)
-    rank, table = np.concatenate(ranks), np.concatenate(rows)
-    order = np.argsort(rank, kind="stable")
-    return rank[order], table[order]
+    spans = {rectangle: row_spans(rectangle, nx) for need in needs for rectangle in need}
+    found: dict[Need, dict[int, RowColumns]] = {need: {} for need in needs}
+    for rank, runs in owners.by_rank:
+        owned = {rectangle: _owned(rectangle, spans[rectangle], runs) for rectangle in spans}
+        for need, of_rank in found.items():
+            parts = [part for rectangle in need if (part := owned[rectangle]) is not None]
+            if parts:
+                of_rank[rank] = parts[0] if len(parts) == 1 else RowColumns.joined(parts)
+    return found
+
+
+def _owned(rectangle: Rectangle, spans: Cells, runs: Owners) -> RowColumns | None:
+    """`spans`: the rows of `rectangle`; `runs`: of one rank."""
+    x, y = rectangle.x, rectangle.y
+    near = np.flatnonzero((spans[1] > runs.start[0]) & (spans[0] < runs.stop[-1]))
+    if not len(near):
+        return None
+    spans = spans[:, near[0] : near[-1] + 1]  # rows go up, or down
+    counts, _, found = overlaps(spans, runs)
+    if not len(found.start):
+        return None
+    rows = np.arange(y.target + near[0], y.target + near[-1] + 1, dtype=np.int32)
+    width, place = found.stop - found.start, found.local
+    if x.step < 0:  # the row's last target is its lowest cell
+        target_x = np.repeat(spans[1] + x.target, counts) - found.stop
+        place = place + width - 1
+    else:
+        target_x = found.start - np.repeat(spans[0] - x.target, counts)
+    if x.step == 0:
+        width = np.full_like(width, x.length)
+    small = [column.astype(np.int32) for column in (width, target_x, place)]
+    signs = [np.full(len(width), number, np.int8) for number in (x.step, rectangle.sign)]
+    return RowColumns(np.repeat(rows, counts), small[0], small[1], small[2], signs[0], signs[1])

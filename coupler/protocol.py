@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from coupler.chunks import Chunk
 from coupler.decomposition import Decomposition
-from coupler.points import IndexLists
+from coupler.points import IndexLists, RowColumns
 from coupler.router import Message, Patch, Rows
 from coupler.spec import FieldSpec
 
@@ -144,20 +144,23 @@ def encode_plan(
 ) -> Words:
     """One exchange with one model rank, as the client reads it.
 
-    `window` is empty for messages, else what `encode_window` makes. Of each patch: nx, ny, the
-    model's side (x, y, step x, step y), sign, and the first cell in the worker's array (x, y). Of
-    each chunk: how many pieces, and of each its field and first level, from 1, and levels.
+    `window` is empty for messages, else what `encode_window` makes. Of each field the number of
+    patches, and of each of them nx, ny, the model's side (x, y, step x, step y), sign, and the
+    first cell in the worker's array (x, y). Rows count with a minus sign: see `_encode_rows`. Of
+    each chunk how many pieces, and of each its field and first level, from 1, and levels.
     """
     words = [np.array([number, 1 if window else 0, *window], np.int64)]
+    rows: dict[int, Words] = {}  # of fields that share them
     for route in message.routes:
-        table = _table(route.patches)
-        ny, nx, target_y, target_x, source_y, source_x, step_y, step_x, sign = table.T
-        source, target, one = (source_x, source_y), (target_x, target_y), np.ones_like(nx)
-        if to_worker:
-            columns = (nx, ny, *source, step_x, step_y, sign, *target)
+        patches = route.patches
+        words.append(np.array([-len(patches) if isinstance(patches, Rows) else len(patches)]))
+        if isinstance(patches, Rows):
+            key = id(patches.columns)
+            if key not in rows:
+                rows[key] = _encode_rows(patches.columns)
+            words.append(rows[key])
         else:
-            columns = (nx, ny, *target, one, one, one, *source)
-        words += [np.array([len(table)], np.int64), np.stack(columns, axis=1).ravel()]
+            words.append(_encode_patches(patches, to_worker))
     cuts = [len(chunks)]
     for chunk in chunks:
         cuts.append(len(chunk))
@@ -166,11 +169,25 @@ def encode_plan(
     return np.concatenate([*words, np.array(cuts, np.int64)])
 
 
-def _table(patches: Sequence[Patch]) -> Words:
-    """(n, 9): the columns are those of a Patch."""
-    if isinstance(patches, Rows):
-        return patches.table
-    return np.array([astuple(patch) for patch in patches], np.int64).reshape(len(patches), 9)
+def _encode_patches(patches: Sequence[Patch], to_worker: bool) -> Words:
+    table = np.array([astuple(patch) for patch in patches], np.int64).reshape(len(patches), 9)
+    ny, nx, target_y, target_x, source_y, source_x, step_y, step_x, sign = table.T
+    source, target, one = (source_x, source_y), (target_x, target_y), np.ones_like(nx)
+    if to_worker:
+        columns = (nx, ny, *source, step_x, step_y, sign, *target)
+    else:
+        columns = (nx, ny, *target, one, one, one, *source)
+    return np.stack(columns, axis=1).ravel()
+
+
+def _encode_rows(c: RowColumns) -> Words:
+    """Two words a row, since a list may need one for every cell: place in the model's list * 2**32
+    + width; and the worker's y * 2**32 + x * 8 + (step + 1) * 2 + (1 where the sign changes)."""
+    words = np.empty((len(c.width), 2), np.int64)
+    words[:, 0] = (c.place.astype(np.int64) << 32) | c.width
+    words[:, 1] = (c.target_y.astype(np.int64) << 32) | (c.target_x << 3)
+    words[:, 1] |= ((c.step + 1) << 1) | (c.sign < 0)
+    return words.ravel()
 
 
 def encode_window(

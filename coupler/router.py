@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from coupler.boundary import Rectangle, Run, overlap, rectangles
 from coupler.decomposition import Box, Decomposition
-from coupler.points import Cells, Owners, merged, owned_rows, row_spans
+from coupler.points import Cells, Owners, RowColumns, merged, owned_rows, row_spans
 from coupler.spec import FieldSpec, GridSpec
 
 CELLS = FieldSpec("cells", "T", "scalar", "zero", 1, "")  # which cells there are, as a field
@@ -48,50 +48,55 @@ class Patch:
 
 
 class Rows(Sequence[Patch]):
-    """Patches of one row each, as an array: an index list may need one for every cell."""
+    """Patches of one row each, as columns: an index list may need one for every cell."""
 
-    def __init__(self, table: Cells) -> None:
-        """`table` (n, 9): the columns are those of a Patch; ny is 1."""
-        self.table = table
+    def __init__(self, columns: RowColumns, to_worker: bool) -> None:
+        """`to_worker`: the worker's cells are the targets, else the sources."""
+        self.columns, self.to_worker = columns, to_worker
 
     def __len__(self) -> int:
-        return len(self.table)
+        return len(self.columns.width)
 
     @overload
     def __getitem__(self, index: int) -> Patch: ...
     @overload
-    def __getitem__(self, index: slice) -> Rows: ...
-    def __getitem__(self, index: int | slice) -> Patch | Rows:
+    def __getitem__(self, index: slice) -> Sequence[Patch]: ...
+    def __getitem__(self, index: int | slice) -> Patch | Sequence[Patch]:
         if isinstance(index, slice):
-            return Rows(self.table[index])
-        return Patch(*self.table[index].tolist())
+            return [self[place] for place in range(*index.indices(len(self)))]
+        c = self.columns
+        worker = int(c.target_y[index]), int(c.target_x[index])
+        model = 0, int(c.place[index])
+        ends = (*worker, *model) if self.to_worker else (*model, *worker)
+        return Patch(1, int(c.width[index]), *ends, 1, int(c.step[index]), int(c.sign[index]))
+
+    @cached_property
+    def cells(self) -> int:
+        return int(self.columns.width.sum())
 
     @cached_property
     def width(self) -> Cells:
         """Of the row that each cell belongs to; cells in the order in which they travel."""
-        return np.repeat(self.table[:, 1], self.table[:, 1])
+        return self._of_cells(self.columns.width)
 
     @cached_property
     def before(self) -> Cells:
         """Cells before the row that each cell belongs to."""
-        return np.repeat(np.cumsum(self.table[:, 1]) - self.table[:, 1], self.table[:, 1])
+        return self._of_cells(np.cumsum(self.columns.width) - self.columns.width)
 
     @cached_property
     def column(self) -> Cells:
         """Place of each cell in its row."""
-        return np.arange(len(self.before)) - self.before
+        return np.arange(self.cells) - self.before
 
     @cached_property
-    def targets(self) -> tuple[Cells, Cells]:
-        """y and x of each cell in the target's array."""
-        y, x = (np.repeat(self.table[:, c], self.table[:, 1]) for c in (2, 3))
+    def in_worker(self) -> tuple[Cells, Cells]:
+        """y and x of each cell in the worker's array."""
+        y, x = (self._of_cells(c) for c in (self.columns.target_y, self.columns.target_x))
         return y, x + self.column
 
-    @cached_property
-    def sources(self) -> tuple[Cells, Cells]:
-        """y and x of each cell in the source's array, of rows in steps of 1."""
-        y, x = (np.repeat(self.table[:, c], self.table[:, 1]) for c in (4, 5))
-        return y, x + self.column
+    def _of_cells(self, of_rows: NDArray[np.integer]) -> Cells:
+        return np.repeat(of_rows.astype(np.int64), self.columns.width)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +109,7 @@ class FieldRoute:
     @property
     def cells(self) -> int:
         if isinstance(self.patches, Rows):
-            return int(self.patches.table[:, 1].sum())
+            return self.patches.cells
         return sum(patch.cells for patch in self.patches)
 
     @property
@@ -184,24 +189,27 @@ def cells_needed(fields: Sequence[FieldSpec], grid: GridSpec, box: Box, halo: in
 
 
 def _messages_of_rows(
-    fields: tuple[FieldSpec, ...], found: list[tuple[Cells, Cells]]
+    fields: tuple[FieldSpec, ...], found: list[dict[int, Rows]]
 ) -> tuple[Message, ...]:
-    """`found`: of each field the ranks, in order, and the rows of their patches."""
-    partners = np.unique(np.concatenate([ranks for ranks, _ in found]))
-    edges = [np.searchsorted(ranks, (partners, partners + 1)).T for ranks, _ in found]
-    parts: dict[tuple[int, int], Rows] = {}  # fields that share their patches share them in memory
-
-    def rows(index: int, partner: int) -> Rows:
-        table = found[index][1]
-        key = id(table), partner
-        if key not in parts:
-            parts[key] = Rows(table[slice(*edges[index][partner])])
-        return parts[key]
-
+    """`found`: of each field the rows by rank."""
+    partners = sorted({rank for rows in found for rank in rows})
     return tuple(
-        Message(int(rank), tuple(FieldRoute(f, rows(i, p)) for i, f in enumerate(fields)))
-        for p, rank in enumerate(partners)
+        Message(rank, tuple(map(FieldRoute, fields, (rows.get(rank, ()) for rows in found))))
+        for rank in partners
     )
+
+
+def _rows(found: dict[int, RowColumns], to_worker: bool) -> dict[int, Rows]:
+    return {rank: Rows(columns, to_worker) for rank, columns in found.items()}
+
+
+def _but_last_row(rectangle: Rectangle, grid: GridSpec) -> Iterator[Rectangle]:
+    """`rectangle` in two: what fields make of a fold's last row differs, not the rows before it."""
+    last = grid.ny - 1
+    for low, high in ((0, last), (last, grid.ny)):
+        rows = overlap(rectangle.y, low, high)
+        if rows is not None:
+            yield Rectangle(rows, rectangle.x)
 
 
 def route_to_worker(
@@ -219,9 +227,11 @@ def route_to_worker(
     if box.cells == 0:
         return ()
     if isinstance(model, Owners):
-        needs = [tuple(_padded_rectangles(field, grid, box, halo)) for field in fields]
-        found = {need: owned_rows(need, grid.nx, model) for need in dict.fromkeys(needs)}
-        return _messages_of_rows(fields, [found[need] for need in needs])
+        padded = [_padded_rectangles(field, grid, box, halo) for field in fields]
+        needs = [tuple(p for r in found for p in _but_last_row(r, grid)) for found in padded]
+        owned = owned_rows(needs, grid.nx, model)
+        rows = {need: _rows(columns, to_worker=True) for need, columns in owned.items()}
+        return _messages_of_rows(fields, [rows[need] for need in needs])
     return _messages(fields, [list(_field_patches(f, grid, model, box, halo)) for f in fields])
 
 
@@ -235,9 +245,10 @@ def route_from_worker(
     if box.cells == 0:
         return ()
     if isinstance(model, Owners):
-        ranks, rows = owned_rows((_own_cells(box),), grid.nx, model)
-        rows[:, [2, 3, 4, 5]] = rows[:, [4, 5, 2, 3]]  # what the worker takes, it answers
-        return _messages_of_rows(fields, [(ranks, rows)] * len(fields))
+        # what the worker takes of its own cells, it answers
+        own = (_own_cells(box),)
+        rows = _rows(owned_rows([own], grid.nx, model)[own], to_worker=False)
+        return _messages_of_rows(fields, [rows] * len(fields))
     found = list(_answers(model, box))
     return _messages(fields, [found for _ in fields])
 
@@ -280,7 +291,7 @@ def unowned_cells(
     for message in messages:
         patches = message.routes[index].patches
         if isinstance(patches, Rows):
-            empty[patches.targets] = False
+            empty[patches.in_worker] = False
             continue
         for p in patches:
             empty[p.target_y : p.target_y + p.ny, p.target_x : p.target_x + p.nx] = False
@@ -300,7 +311,7 @@ def unanswered_cells(messages: tuple[Message, ...], box: Box) -> NDArray[np.bool
     for message in messages:
         patches = message.routes[0].patches
         if isinstance(patches, Rows):
-            empty[patches.sources] = False
+            empty[patches.in_worker] = False
             continue
         for p in patches:
             empty[p.source_y : p.source_y + p.ny, p.source_x : p.source_x + p.nx] = False

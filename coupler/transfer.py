@@ -58,7 +58,7 @@ def unpack(message: Message, chunk: Chunk, values: Array, arrays: Arrays) -> Non
         levels = slice(piece.first, piece.first + piece.levels)
         if (cells := _by_cell(route)) is not None:
             first = at + piece.levels * cells.before + cells.column
-            y, x = cells.targets
+            y, x = cells.in_worker
             for level in range(piece.levels):
                 array[piece.first + level, y, x] = values[first + level * cells.width]
             at += piece.levels * route.cells
@@ -79,7 +79,7 @@ def pack(message: Message, chunk: Chunk, arrays: Arrays, values: Array) -> None:
         levels = slice(piece.first, piece.first + piece.levels)
         if (cells := _by_cell(route)) is not None:
             first = at + piece.levels * cells.before + cells.column
-            y, x = cells.sources
+            y, x = cells.in_worker
             for level in range(piece.levels):
                 values[first + level * cells.width] = array[piece.first + level, y, x]
             at += piece.levels * route.cells

@@ -80,14 +80,28 @@ Patches = list[list[int]]
 Pieces = list[tuple[int, int, int]]  # field, first level (both from 0), levels
 
 
+def patches_of(words: Sequence[int], at: int) -> tuple[Patches, int]:
+    """The patches of one field, whose words begin at `at`, as the client reads them; their end."""
+    count, at = int(words[at]), at + 1
+    if count >= 0:
+        end = at + 9 * count
+        return [[int(n) for n in words[p : p + 9]] for p in range(at, end, 9)], end
+    rows = []
+    for row in range(at, at - 2 * count, 2):
+        place, width = divmod(int(words[row]), 2**32)
+        y, low = divmod(int(words[row + 1]), 2**32)
+        sign = -1 if low % 2 else 1
+        rows.append([width, 1, place, 0, low // 2 % 4 - 1, 1, sign, low // 8, y])
+    return rows, at - 2 * count
+
+
 def decoded(words: Sequence[int], fields: int) -> tuple[list[Patches], list[Pieces]]:
     """One encoded plan by messages, as hcl_handshake reads it: patches of each field, chunks."""
     assert words[1] == 0  # no window
     at, routes, chunks = 2, [], []
     for _ in range(fields):
-        count, at = words[at], at + 1
-        routes.append([list(words[at + 9 * n : at + 9 * n + 9]) for n in range(count)])
-        at += 9 * count
+        patches, at = patches_of(words, at)
+        routes.append(patches)
     count, at = words[at], at + 1
     for _ in range(count):
         pieces, at = words[at], at + 1

@@ -18,7 +18,14 @@ from rich.console import Console
 from coupler.command.bench.benches import BENCHES, run_bench
 from coupler.command.bench.report import Bench, BenchFailed
 from coupler.command.check import Findings, check_spec
-from coupler.command.coupled_run import RunOptions, draw, draw_worker, print_launches, run_spec
+from coupler.command.coupled_run import (
+    RunOptions,
+    draw,
+    draw_timeline,
+    draw_worker,
+    print_launches,
+    run_spec,
+)
 from coupler.command.fake_run import FakeOptions, run_fake
 from coupler.command.help_texts import (
     BENCH,
@@ -30,6 +37,7 @@ from coupler.command.help_texts import (
     PLOT,
     REPLAY,
     RUN,
+    TIMELINE,
 )
 from coupler.command.plan import build_plan, choose_worker, parse_ranks, plan_json, with_ranks
 from coupler.command.replay_run import ReplayOptions, replay_record
@@ -97,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     replay = add("replay", "run a predictor on a record, without the model", REPLAY, _replay)
     fake = add("fake", "run the workers with synthetic fields, without the model", FAKE, _fake)
     plot = add("plot", "draw a finished run", PLOT, _plot)
+    timeline = add("timeline", "draw what each rank did when", TIMELINE, _timeline)
     bench = add("bench", "measure what things cost on this machine", BENCH, None)
     benches = bench.add_subparsers(title="benches", metavar="NAME", required=True)
     for item in BENCHES:
@@ -150,6 +159,12 @@ def _parser() -> argparse.ArgumentParser:
         help="first run the model without the workers, with the namelist changes of "
         "run.reference, and draw both at the end",
     )
+    run.add_argument(
+        "--timeline",
+        action="store_true",
+        help="trace what each rank does when: timeline.json and timeline.png in run.directory",
+    )
+    timeline.add_argument("directory", metavar="DIRECTORY", type=Path, help="where the traces are")
     plot.add_argument(
         "directory", metavar="RUNDIR", type=Path, help="where the run wrote its files"
     )
@@ -274,7 +289,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     _say_remarks(findings, Console(stderr=True) if options.dry_run else console)
     if findings.errors:
         return _say_mistakes(findings.errors)
-    run = RunOptions(launcher, options.reference, options.timeout)
+    run = RunOptions(launcher, options.reference, options.timeout, options.timeline)
     if options.dry_run:
         print_launches(spec, run, console)
         return 0
@@ -292,6 +307,10 @@ def _fake(options: argparse.Namespace, console: Console) -> int:
     wanted = FakeOptions(o.name, o.steps, o.seed, o.limits, not o.no_load, o.dry_run)
     run = RunOptions(_launcher(options), False, options.timeout)
     return run_fake(_load(options), wanted, run, console)
+
+
+def _timeline(options: argparse.Namespace, console: Console) -> int:
+    return 0 if draw_timeline(console, options.directory) else 1
 
 
 def _plot(options: argparse.Namespace, console: Console) -> int:

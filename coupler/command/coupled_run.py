@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -22,9 +23,11 @@ from coupler.command.progress import (
 )
 from coupler.command.reference import reference_path, require_reference, write_reference_namelist
 from coupler.command.tables import print_outputs, print_profiles, say
+from coupler.command.timeline import RankTrace, read_traces, title, write_chrome
 from coupler.monitor import MONITOR
 from coupler.spec import CouplingSpec
 from coupler.spec_yaml import SpecError
+from coupler.trace import ENDING, TRACE
 
 # How halocline's two sides, and models, begin the line that says why a job ended.
 REASON = re.compile(r"halocline: |[\w.-]+: error: ", re.IGNORECASE)
@@ -37,6 +40,7 @@ class RunOptions:
     launcher: tuple[str, ...]
     reference: bool
     timeout: float | None  # [s] of each job
+    timeline: bool = False
 
 
 def print_launches(spec: CouplingSpec, options: RunOptions, console: Console) -> None:
@@ -49,7 +53,14 @@ def print_launches(spec: CouplingSpec, options: RunOptions, console: Console) ->
         path = reference_path(spec, inner)
         say(console, f"# without the workers; {path} is {spec.namelist} with {changes}")
         say(console, str(reference_launch(spec, inner, path, options.launcher)))
-    say(console, str(coupled_launch(spec, directory, options.launcher)))
+    say(console, str(_coupled(spec, directory, options)))
+
+
+def _coupled(spec: CouplingSpec, directory: Path, options: RunOptions) -> Launch:
+    launch = coupled_launch(spec, directory, options.launcher)
+    if not options.timeline:
+        return launch
+    return replace(launch, environment=launch.environment | {TRACE: str(directory)})
 
 
 def run_spec(spec: CouplingSpec, options: RunOptions, console: Console) -> int:
@@ -68,11 +79,10 @@ def run_spec(spec: CouplingSpec, options: RunOptions, console: Console) -> int:
         outcome = _run(console, "reference", spec, launch, steps, options)
         if outcome.failed:
             return outcome.code
-    profile = directory / "profile"
-    profile.mkdir(exist_ok=True)
-    for stale in profile.glob("*.json"):
-        stale.unlink()
-    launch = coupled_launch(spec, directory, options.launcher)
+    profile = _emptied(directory / "profile", "*.json")
+    if options.timeline:
+        _emptied(directory, f"*{ENDING}")
+    launch = _coupled(spec, directory, options)
     outcome = _run(console, "coupled", spec, launch, steps_of_workers(spec, profile), options)
     workers = [component.name for component in spec.components if component.is_worker]
     profiles = read_profiles(profile, workers)
@@ -80,7 +90,20 @@ def run_spec(spec: CouplingSpec, options: RunOptions, console: Console) -> int:
         print_profiles(console, spec, profiles)
     if not outcome.failed and options.reference:
         draw(console, directory, inner)
+    if options.timeline:
+        try:
+            draw_timeline(console, directory)  # of a job that failed, too
+        except SpecError as error:  # it failed before it began
+            say(console, f"no timeline: {'; '.join(error.messages)}", "yellow")
     return outcome.code
+
+
+def _emptied(directory: Path, pattern: str) -> Path:
+    """`directory`, without the files of an earlier run."""
+    directory.mkdir(exist_ok=True)
+    for stale in directory.glob(pattern):
+        stale.unlink()
+    return directory
 
 
 def _run(
@@ -182,6 +205,31 @@ def draw_worker(console: Console, path: Path, item: PlannedExchange, rank: int) 
         return False
     try:
         draw_plan(Received.of(item.exchange, item.source, item.target, rank), path)
+    except ValueError as error:  # an ending that matplotlib does not know
+        raise SpecError([f"--plot {path}: {error}"]) from error
+    say(console, f"picture: {path}", "bold green")
+    return True
+
+
+def draw_timeline(console: Console, directory: Path) -> bool:
+    """timeline.json and timeline.png of the traces in `directory`; false with a word why where
+    there can be no picture. Raises SpecError where there are no traces."""
+    traces = read_traces(directory)
+    path = directory / "timeline.json"
+    write_chrome(traces, path)
+    say(console, f"timeline: {path} (for ui.perfetto.dev); {title(traces)}", "bold green")
+    return draw_timelines(console, {"": traces}, directory / "timeline.png")
+
+
+def draw_timelines(console: Console, jobs: Mapping[str, Sequence[RankTrace]], path: Path) -> bool:
+    """The picture of each job by its name; false with a word why where there can be none."""
+    try:
+        from coupler.command import timeline_picture
+    except ImportError as error:
+        say(console, f"no picture: {error}; pip install 'halocline[plot]'", "yellow")
+        return False
+    try:
+        timeline_picture.draw_timelines(jobs, path)
     except ValueError as error:  # an ending that matplotlib does not know
         raise SpecError([f"--plot {path}: {error}"]) from error
     say(console, f"picture: {path}", "bold green")

@@ -59,6 +59,7 @@ examples:
   halocline run double_gyre.yaml
   halocline run double_gyre.yaml --ranks ocean=8,closure=2
   halocline run double_gyre.yaml --reference      with and without the closure, and a picture
+  halocline run double_gyre.yaml --timeline       what each rank did when, as a picture
   halocline run double_gyre.yaml --dry-run        the commands, to type or for a job script
   halocline run double_gyre.yaml --mpirun 'mpirun --hostfile hosts'
 """,
@@ -74,6 +75,20 @@ pip install 'halocline[plot]'.
 examples:
   halocline plot runs/double_gyre
   halocline plot runs/double_gyre --reference runs/without_closure
+""",
+)
+
+TIMELINE = (
+    """\
+Draw what each rank did when, from the traces of `halocline run SPEC --timeline`, or of a job that
+was typed by hand with HALOCLINE_TRACE=DIRECTORY: timeline.json for ui.perfetto.dev, and
+timeline.png, which needs matplotlib: pip install 'halocline[plot]'. The title has the share of
+their time that the components waited.
+""",
+    """\
+examples:
+  halocline run double_gyre.yaml --timeline
+  halocline timeline runs/double_gyre
 """,
 )
 
@@ -103,6 +118,17 @@ examples:
   halocline bench exchange
   halocline bench exchange --size 400,400,31 --halo 0 8 --wire float32
   halocline bench exchange --sweep --size 180,148,1 --json
+""",
+)
+
+BENCH_OVERLAP = (
+    """\
+A model that computes 20 ms a step, and a worker that computes 12 ms for each of its answers: how
+long does the model wait, with lag 0 and lag 1? Read from the traces of all ranks.
+""",
+    """\
+examples:
+  halocline bench overlap --plot overlap.png
 """,
 )
 

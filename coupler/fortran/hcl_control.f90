@@ -12,6 +12,7 @@ module hcl_control
   use hcl_protocol, only: control_end, control_restart, direction_out, no_date, &
     tag_control, tag_reply
   use hcl_state, only: coupler, coupler_type, who
+  use hcl_trace, only: close_trace
   use hcl_wait, only: wait_message, wait_request
   use hcl_window, only: close_window
   implicit none (type, external)
@@ -58,6 +59,7 @@ contains
       call close_window()
       call MPI_Barrier(coupler%local)
       call close_messages()
+      call close_trace()
     end if
     call MPI_Comm_free(coupler%node)
     call MPI_Comm_free(coupler%local)

@@ -1,13 +1,14 @@
 ! SPDX-License-Identifier: MIT
 !> Exchanges under way: which slot, which chunk, what is due. Packing is in hcl_move.f90.in.
 module hcl_exchange
-  use, intrinsic :: iso_fortran_env, only: int64
+  use, intrinsic :: iso_fortran_env, only: int64, real64
   use mpi_f08, only: MPI_INTEGER8, MPI_STATUS_IGNORE, MPI_Cancel, MPI_Recv_init, MPI_Request_free, &
-    MPI_Send_init, MPI_Start, MPI_Wait
+    MPI_Send_init, MPI_Start, MPI_Wait, MPI_Wtime
   use hcl_error, only: hcl_error_type, raise, text
   use hcl_protocol, only: direction_in, direction_out, direction_partial, direction_static, &
     header_length, no_date, tag_data
   use hcl_state, only: coupler, exchange_type, field_type, peer_type, slot_type, who
+  use hcl_trace, only: record, tracing
   use hcl_wait, only: wait_counter, wait_request
   use hcl_window, only: sync_window, write_counter
   implicit none (type, external)
@@ -148,12 +149,14 @@ contains
     integer(int64), intent(in) :: date
     integer, intent(out) :: place
     type(hcl_error_type), allocatable, intent(out) :: error
+    real(real64) :: begun
     integer :: p, c
 
     place = 0
     if (any(exchange%direction == [direction_in, direction_partial])) return
     call open_exchange('hcl_put', exchange, field, date, place, error)
     if (allocated(error) .or. place == 0 .or. any(exchange%done)) return
+    begun = MPI_Wtime()
     do p = 1, size(exchange%peers)
       do c = 1, size(exchange%peers(p)%chunks)
         call wait_request(exchange%peers(p)%chunks(c)%slots(slot_of(exchange))%request, &
@@ -166,6 +169,7 @@ contains
         'worker rank '//text(exchange%peers(p)%rank)//' of the job to read '//name_of(field), error)
       if (allocated(error)) return
     end do
+    if (tracing) call record('wait', begun, MPI_Wtime(), date, field)
   end subroutine begin_put
 
   !> A piece of chunk number c lies packed: every chunk up to the first that lacks one leaves.

@@ -15,6 +15,7 @@ module hcl_handshake
     receives_ahead, tag_config, tag_counts, tag_declare, tag_names, tag_plan, treatment_length
   use hcl_state, only: coupler, exchange_type, field_type, grid_type, patch_type, peer_type, &
     piece_type, treatment_type, who
+  use hcl_trace, only: open_trace
   use hcl_wait, only: wait_message
   use hcl_window, only: open_window
   implicit none (type, external)
@@ -53,6 +54,7 @@ contains
     end if
     if (.not. allocated(problem)) call read_plans(problem)
     if (.not. allocated(problem)) call check_inputs(problem)
+    if (.not. allocated(problem)) call open_trace(problem)
     if (allocated(problem)) then
       call raise(problem%message, error)
       return
@@ -269,12 +271,14 @@ contains
 
   !> Of each exchange with worker rank `source`: number, whether the worker shares its memory and if
   !> so where, then for each field the number of its patches and, for each, ni, nj, i, j (from 0),
-  !> step_i, step_j, sign, and i, j (from 0) in the worker's array; then the chunks.
+  !> step_i, step_j, sign, and i, j (from 0) in the worker's array; then the chunks. The number of
+  !> rows of an index list is negative: see row_of.
   subroutine read_plan(plan, source)
     integer(int64), intent(in) :: plan(:)
     integer, intent(in) :: source
     type(peer_type) :: peer
     integer :: at, e, f, p
+    logical :: rows
 
     at = 1
     do while (at <= size(plan))
@@ -286,16 +290,19 @@ contains
         call read_place(plan, at, peer)
         do f = 1, size(exchange%fields)
           associate (route => peer%routes(f))
-            allocate (route%patches(plan(at)))
+            rows = plan(at) < 0
+            allocate (route%patches(abs(plan(at))))
             at = at + 1
             do p = 1, size(route%patches)
-              route%patches(p) = patch_type( &
-                int(plan(at)), int(plan(at + 1)), int(plan(at + 2)) + 1, int(plan(at + 3)) + 1, &
-                int(plan(at + 4)), int(plan(at + 5)), int(plan(at + 6)), int(plan(at + 7)), &
-                int(plan(at + 8)))
-              peer%values = peer%values + plan(at)*plan(at + 1) &
+              if (rows) then
+                route%patches(p) = row_of(plan(at:at + 1))
+                at = at + 2
+              else
+                route%patches(p) = patch_of(plan(at:at + 8))
+                at = at + 9
+              end if
+              peer%values = peer%values + int(route%patches(p)%ni, int64)*route%patches(p)%nj &
                 *(exchange%treatments(f)%last - exchange%treatments(f)%first + 1)
-              at = at + 9
             end do
           end associate
         end do
@@ -304,6 +311,25 @@ contains
       end associate
     end do
   end subroutine read_plan
+
+  pure type(patch_type) function patch_of(words)
+    integer(int64), intent(in) :: words(9)
+
+    patch_of = patch_type(int(words(1)), int(words(2)), int(words(3)) + 1, int(words(4)) + 1, &
+      int(words(5)), int(words(6)), int(words(7)), int(words(8)), int(words(9)))
+  end function patch_of
+
+  !> A row of an index list in two words: its place in the list (from 0) and its cells; and j, i in
+  !> the worker's array, step and sign.
+  pure type(patch_type) function row_of(words)
+    integer(int64), intent(in) :: words(2)
+    integer :: low, sign
+
+    low = int(ibits(words(2), 0, 32))
+    sign = merge(-1, 1, btest(low, 0))
+    row_of = patch_type(int(ibits(words(1), 0, 32)), 1, int(shiftr(words(1), 32)) + 1, 1, &
+      ibits(low, 1, 2) - 1, 1, sign, shiftr(low, 3), int(shiftr(words(2), 32)))
+  end function row_of
 
   !> Where the worker's arrays and counter lie in its memory, if it shares it with this rank.
   subroutine read_place(plan, at, peer)

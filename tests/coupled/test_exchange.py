@@ -212,6 +212,17 @@ def test_two_exchanges_to_one_worker(tmp_path: Path) -> None:
     assert SUCCESS in run_exchange(tmp_path, case, spec).stdout
 
 
+@pytest.mark.parametrize("shape", [{"x": 1, "y": 6}, {"x": 8, "y": 1}])
+def test_more_workers_than_rows_or_columns_of_their_split(
+    tmp_path: Path, shape: dict[str, int]
+) -> None:
+    """On 7 x 5 cells: one worker has none."""
+    case = Case(workers=shape["x"] * shape["y"], halo=3, lag=1)
+    spec = case.spec()
+    spec["components"]["worker"]["decomposition"] = shape
+    assert SUCCESS in run_exchange(tmp_path, case, spec).stdout
+
+
 def test_components_in_any_order_on_the_command_line(tmp_path: Path) -> None:
     """Components find each other by name: workers first, the model's ranks apart."""
     case = Case(boxes=UNEVEN, workers=2)

@@ -27,7 +27,7 @@ FIELDS: dict[str, dict[str, Any]] = {
 }
 
 
-def spec(workers: int) -> dict[str, Any]:
+def spec(workers: int, transport: str) -> dict[str, Any]:
     ends = {"from": "model", "to": "worker"}
     back = {"from": "worker", "to": "model"}
     asked = [
@@ -36,6 +36,7 @@ def spec(workers: int) -> dict[str, Any]:
             "grid": pivot,
             "halo": HALO,
             "wire": "float64",
+            "transport": transport,
             "fields": {f"{name}_{pivot}": dict(field) for name, field in FIELDS.items()},
         }
         for pivot in "TF"
@@ -78,13 +79,19 @@ def whole_grid() -> np.ndarray:
     return state
 
 
+@pytest.mark.parametrize("transport", ["messages", "windows", "both"])
 @pytest.mark.parametrize("workers", [1, 2, 3, 4, 6])
 def test_any_number_of_workers_gives_the_bits_of_the_whole_grid(
-    tmp_path: Path, workers: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int, transport: str
 ) -> None:
+    """`both`: on small nodes some partners share memory and others do not."""
+    if transport == "both":
+        monkeypatch.setenv("HALOCLINE_RANKS_PER_NODE", "2" if workers == 1 else "4")
     boxes = [" ".join(str(edge) for edge in box) for box in BOXES]
     (tmp_path / "boxes.txt").write_text("\n".join(boxes) + "\n")
-    (tmp_path / "case.yaml").write_text(yaml.safe_dump(spec(workers)))
+    (tmp_path / "case.yaml").write_text(
+        yaml.safe_dump(spec(workers, "auto" if transport == "both" else transport))
+    )
     initial().tofile(tmp_path / "initial.bin")
     mpirun(
         tmp_path,

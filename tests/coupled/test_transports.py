@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from coupled.exchange import UNEVEN, Case, run_exchange
+from coupled.exchange import UNEVEN, WHOLE, Case, python, run_exchange
 from coupled.test_exchange import SUCCESS
 
 CASES = {
@@ -41,3 +41,17 @@ def test_windows_between_nodes_are_refused(tmp_path: Path, monkeypatch: pytest.M
     job = run_exchange(tmp_path, case, check=False)
     assert job.returncode != 0
     assert "transport is windows, but rank 0 of the model is on another node" in job.stderr
+
+
+@pytest.mark.parametrize("transport", ["messages", "windows"])
+def test_a_step_allocates_nothing_of_a_fields_size(tmp_path: Path, transport: str) -> None:
+    """In Python, after the first steps, where the answer is computed in place."""
+    case = Case(boxes=WHOLE, workers=1, transport=transport)
+    large = Case(**{**vars(case), "nx": 60, "ny": 50, "nz": 10, "boxes": [(1, 60, 1, 50)]})
+    partner = python("allocation_worker.py", "case.yaml")
+    job = run_exchange(tmp_path, large, partner=partner)
+    assert SUCCESS in job.stdout
+    (line,) = [line for line in job.stdout.splitlines() if line.startswith("allocated ")]
+    allocated, size = int(line.split()[1]), int(line.split()[3])
+    assert size == 8 * 60 * 50 * 10
+    assert allocated < size / 10, line

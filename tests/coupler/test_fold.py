@@ -3,12 +3,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coupled.cells import folded, shown
+from coupler import boundary
+from coupler.boundary import Fold, Run
 from coupler.decomposition import decompose
 from coupler.router import route_to_worker
 from coupler.spec import FieldSpec, GridSpec
@@ -126,3 +131,101 @@ def test_by_hand() -> None:
     assert t[2, 1:5].tolist() == [5, 6, 7, 6]  # the last row meets itself about 5 and 7
     assert u[3, 1:5].tolist() == [-4, -3, -2, -1]
     assert u[2, 1:5].tolist() == [5, 6, -6, -5]
+
+
+# Each number of the formulas made wrong, one at a time: the brute force must see it.
+
+MUTATED_HALO = 3
+
+
+def agrees(pivot: str, point: str, kind: str) -> bool:
+    """Do all values that two workers receive of three ranks show what they should?"""
+    grid = GridSpec("g", 8, 5, 1, "periodic", "closed", pivot)
+    field = FieldSpec("a", point, kind, "replicate", 1, "")
+    try:
+        for padded, got in routed(grid, field, 3, 2, MUTATED_HALO):
+            for (y, x), value in np.ndenumerate(got):
+                found = shown(grid, field, padded.x0 + x, padded.y0 + y)
+                expected = 0 if found is None else found[2] * (found[0] * grid.nx + found[1] + 1)
+                if value != expected:
+                    return False
+    except (AssertionError, IndexError):  # a cell filled twice, or from outside
+        return False
+    return True
+
+
+MUTATIONS = {
+    "a row more": lambda fold: replace(fold, rows=fold.rows + 1),
+    "a row less": lambda fold: replace(fold, rows=fold.rows - 1),
+    "a column more": lambda fold: replace(fold, columns=fold.columns + 1),
+    "a column less": lambda fold: replace(fold, columns=fold.columns - 1),
+    "the other sign": lambda fold: replace(fold, sign=-fold.sign),
+    "another last row": lambda fold: replace(fold, meets_itself=not fold.meets_itself),
+    "folded a row later": lambda fold: replace(fold, first_row=fold.first_row + 1),
+    "folded a row earlier": lambda fold: replace(fold, first_row=fold.first_row - 1),
+}
+ENTRIES = [(pivot, point) for pivot in "TF" for point in "TUVF"]
+
+
+@pytest.mark.parametrize(("pivot", "point"), ENTRIES)
+@pytest.mark.parametrize("kind", ["scalar", "vector_i", "vector_j", "east"])
+def test_the_formulas_as_they_are(pivot: str, point: str, kind: str) -> None:
+    assert agrees(pivot, point, kind)
+
+
+@pytest.mark.parametrize(("pivot", "point"), ENTRIES)
+@pytest.mark.parametrize("mutation", MUTATIONS)
+@pytest.mark.parametrize("kind", ["scalar", "vector_i"])
+def test_a_wrong_number_is_seen(
+    monkeypatch: pytest.MonkeyPatch, pivot: str, point: str, mutation: str, kind: str
+) -> None:
+    right = Fold.of
+    monkeypatch.setattr(Fold, "of", lambda *words: MUTATIONS[mutation](right(*words)))
+    assert not agrees(pivot, point, kind)
+
+
+def image_too_early(fold: Fold, columns: list[Run]) -> Iterator[Run]:
+    return _own_row(fold, columns, fold.columns // 2, fold.columns + 1, fold.columns)
+
+
+def image_too_late(fold: Fold, columns: list[Run]) -> Iterator[Run]:
+    return _own_row(fold, columns, fold.columns // 2 + 2, fold.columns + 1, fold.columns)
+
+
+def image_too_short(fold: Fold, columns: list[Run]) -> Iterator[Run]:
+    return _own_row(
+        fold, columns, fold.columns // 2 + 1, min(fold.columns, fold.nx - 1), fold.columns
+    )
+
+
+def image_moved(fold: Fold, columns: list[Run]) -> Iterator[Run]:
+    return _own_row(fold, columns, fold.columns // 2 + 1, fold.columns + 1, fold.columns - 1)
+
+
+def no_image(fold: Fold, columns: list[Run]) -> Iterator[Run]:
+    return iter(columns)
+
+
+def _own_row(fold: Fold, columns: list[Run], first: int, stop: int, turned: int) -> Iterator[Run]:
+    """`Fold.own_row` with other columns first..stop-1, which show column turned - i."""
+    stop = min(stop, fold.nx)
+    for run in columns:
+        for low, high in ((0, first), (stop, fold.nx)):
+            if (part := boundary.overlap(run, low, high)) is not None:
+                yield part
+        if (part := boundary.overlap(run, first, stop)) is not None:
+            yield replace(part, source=turned - part.source, step=-1, sign=fold.sign)
+
+
+MEETS_ITSELF = [("T", "T"), ("T", "U"), ("F", "V"), ("F", "F")]
+
+
+@pytest.mark.parametrize(("pivot", "point"), MEETS_ITSELF)
+@pytest.mark.parametrize(
+    "wrong", [image_too_early, image_too_late, image_too_short, image_moved, no_image]
+)
+def test_a_wrong_image_of_the_row_that_meets_itself_is_seen(
+    monkeypatch: pytest.MonkeyPatch, pivot: str, point: str, wrong: object
+) -> None:
+    monkeypatch.setattr(Fold, "own_row", wrong)
+    assert not agrees(pivot, point, "vector_i")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from coupler.chunks import Piece
 from coupler.decomposition import Box, Decomposition
-from coupler.points import IndexLists
+from coupler.points import IndexLists, RowColumns
 from coupler.protocol import (
     NAME_LENGTH,
     RECORD_LENGTH,
@@ -182,9 +182,13 @@ def test_treatment_by_hand() -> None:
 
 def test_plan_of_an_index_list_by_hand() -> None:
     field = FieldSpec("u", "U", "vector_i", "zero", 3, "case.yaml:1")
-    rows = Rows(np.array([[1, 5, 7, 8, 0, 4, 1, -1, -1]]))
+    y, width, x, place = (np.array([number], np.int32) for number in (7, 5, 8, 4))
+    step, sign = (np.array([number], np.int8) for number in (-1, -1))
+    columns = RowColumns(y, width, x, place, step, sign)
+    rows = Rows(columns, to_worker=True)
     message = Message(0, (FieldRoute(field, rows), FieldRoute(field, ())))
-    to_worker = encode_plan(6, message, to_worker=True)
-    assert to_worker.tolist() == [6, 0, 1, 5, 1, 4, 0, -1, 1, -1, 8, 7, 0, 0]
+    row = [4 * 2**32 + 5, 7 * 2**32 + 8 * 8 + 0 * 2 + 1]
+    assert encode_plan(6, message, to_worker=True).tolist() == [6, 0, -1, *row, 0, 0]
     assert message.values == 15
     assert list(rows) == [Patch(1, 5, 7, 8, 0, 4, 1, -1, -1)]
+    assert list(Rows(columns, to_worker=False)) == [Patch(1, 5, 0, 4, 7, 8, 1, -1, -1)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from itertools import product
 from pathlib import Path
@@ -21,6 +21,7 @@ from coupler.command.bench.exchange_job import (
     run_job,
 )
 from coupler.command.bench.exchange_room import why_skip
+from coupler.command.bench.options import at_least, numbers
 from coupler.command.bench.report import Bench, Measure, Progress, digits
 from coupler.command.help_texts import BENCH_EXCHANGE
 from coupler.command.launch import find_executable
@@ -166,38 +167,16 @@ def _yac_version(options: argparse.Namespace) -> str:
         return ""
 
 
-def _numbers(count: int) -> Callable[[str], tuple[int, ...]]:
-    def parse(text: str) -> tuple[int, ...]:
-        words = text.split(",")
-        if len(words) != count or not all(word.isascii() and word.isdigit() for word in words):
-            expected = f"{count} whole numbers with commas between them"
-            raise argparse.ArgumentTypeError(f"got '{text}', expected {expected}")
-        return tuple(map(int, words))
-
-    return parse
-
-
-def _count(least: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and int(text) >= least):
-            raise argparse.ArgumentTypeError(
-                f"got '{text}', expected a whole number, {least} or more"
-            )
-        return int(text)
-
-    return parse
-
-
 def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sweep", action="store_true", help="all sizes, ranks and halos, not those with a goal"
     )
-    parser.add_argument("--size", metavar="X,Y,Z", nargs="+", type=_numbers(3))
-    parser.add_argument("--ranks", metavar="MODEL,WORKERS", nargs="+", type=_numbers(2))
-    parser.add_argument("--halo", metavar="N", nargs="+", type=_count(0))
+    parser.add_argument("--size", metavar="X,Y,Z", nargs="+", type=numbers(3))
+    parser.add_argument("--ranks", metavar="MODEL,WORKERS", nargs="+", type=numbers(2))
+    parser.add_argument("--halo", metavar="N", nargs="+", type=at_least(0))
     parser.add_argument("--wire", nargs="+", choices=["float32", "float64"])
     parser.add_argument("--transport", nargs="+", choices=["windows", "messages"])
-    parser.add_argument("--steps", metavar="N", type=_count(1), help="that count (by size)")
+    parser.add_argument("--steps", metavar="N", type=at_least(1), help="that count (by size)")
     parser.add_argument(
         "--yac",
         action=argparse.BooleanOptionalAction,
