@@ -32,7 +32,7 @@ ALIGNED = 64  # bytes
 MEMORY = (
     1 << 26
 )  # bytes that records may take while they wait for the disk, where no count is given
-FEWEST, MOST = 2, 64  # such records
+FEWEST, MOST = 2, 32  # such records
 CLOSING = 1.0  # [s] for a failed rank's file to be closed, before the job is ended
 
 
@@ -125,20 +125,20 @@ class Recorder:
         self._start(static)
 
     def _start(self, static: Mapping[str, Array]) -> None:
-        variables, static_bytes, slot_bytes = self._variables()
-        slots = self.record.buffer or min(max(MEMORY // max(slot_bytes, 1), FEWEST), MOST)
+        record_bytes = sum(self._bytes(r) for r in self.fields if r.role != "static")
+        slots = self.record.buffer or min(max(MEMORY // max(record_bytes, 1), FEWEST), MOST)
         self._free = list(range(slots))
-        size = static_bytes + slots * slot_bytes
+        variables, size = self._variables(slots)
         memory = os.memfd_create("halocline record")
-        os.truncate(memory, max(size, 1))
-        self.memory = mmap.mmap(memory, max(size, 1))
+        os.truncate(memory, size)
+        self.memory = mmap.mmap(memory, size)
         self.views: list[dict[str, Array]] = [{} for _ in range(slots)]
         for item, recorded in zip(variables, self.fields, strict=True):
             if "static" in item:
                 values = self._view(item, item["static"])
                 np.copyto(values, self._interior(recorded, static), casting="same_kind")
             for slot in range(slots if "record" in item else 0):
-                at = static_bytes + slot * slot_bytes + item["record"]
+                at = item["record"] + slot * self._bytes(recorded)
                 self.views[slot][recorded.variable] = self._view(item, at)
         dimensions, fixed = self._axes()
         layout = Layout(
@@ -152,9 +152,9 @@ class Recorder:
                 "shuffle": bool(self.record.deflate),
             },
             memory=memory,
-            static_bytes=static_bytes,
-            slot_bytes=slot_bytes,
-            slots=slots,
+            memory_bytes=size,
+            record_bytes=record_bytes,
+            batch=max(min(self.record.flush, slots // 2), 1),
             flush=self.record.flush,
             overwrite=self.record.overwrite,
         )
@@ -173,14 +173,22 @@ class Recorder:
         shape = item["shape"]
         return np.frombuffer(self.memory, item["dtype"], prod(shape), at).reshape(shape)
 
-    def _variables(self) -> tuple[list[dict[str, Any]], int, int]:
-        """Of each field its variable; the bytes of all static ones, and of a record."""
-        found, ends = [], {"static": 0, "record": 0}
+    def _shape(self, recorded: Recorded) -> tuple[int, int, int]:
+        box = self.place.boxes[recorded.exchange.grid.name].box(self.place.rank)
+        return recorded.field.levels, box.ny, box.nx
+
+    def _dtype(self, recorded: Recorded) -> np.dtype[np.floating]:
+        return np.dtype(self.record.precision or recorded.exchange.wire)
+
+    def _bytes(self, recorded: Recorded) -> int:
+        """Of one date."""
+        return prod(self._shape(recorded)) * self._dtype(recorded).itemsize
+
+    def _variables(self, slots: int) -> tuple[list[dict[str, Any]], int]:
+        """Of each field its variable, with the place of its slots in memory; the end of all."""
+        found, end = [], 0
         for recorded in self.fields:
-            grid, field = recorded.exchange.grid.name, recorded.field
-            box = self.place.boxes[grid].box(self.place.rank)
-            shape = (field.levels, box.ny, box.nx)
-            dtype = np.dtype(self.record.precision or recorded.exchange.wire)
+            shape = self._shape(recorded)
             kind = "static" if recorded.role == "static" else "record"
             names = (*(("time",) if kind == "record" else ()), *_dimensions(recorded))
             sizes = dict(zip(("time", "level", "y", "x"), (1, *shape), strict=True))
@@ -191,16 +199,17 @@ class Recorder:
             found.append(
                 {
                     "name": recorded.variable,
-                    "dtype": dtype.str,
+                    "dtype": self._dtype(recorded).str,
                     "dimensions": names,
                     "shape": shape,
                     "chunks": chunks,
                     "attributes": _describe(recorded),
-                    kind: ends[kind],
+                    kind: end,
                 }
             )
-            ends[kind] += -(-prod(shape) * dtype.itemsize // ALIGNED) * ALIGNED
-        return found, ends["static"], ends["record"]
+            size = self._bytes(recorded) * (slots if kind == "record" else 1)
+            end += -(-size // ALIGNED) * ALIGNED
+        return found, max(end, 1)
 
     def _axes(self) -> tuple[dict[str, int | None], list[dict[str, Any]]]:
         """Dimensions, and the variables that are known now: axes, boxes of all ranks, owned."""
@@ -364,6 +373,8 @@ class Recorder:
 
     def drain(self) -> None:
         """Returns when all that was committed is written."""
+        if self._busy:
+            self._order("write")
         while self._busy:
             self._answer(self.spec.time_limit)
 

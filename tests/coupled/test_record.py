@@ -119,7 +119,7 @@ def test_a_replay_of_another_closure_differs(
 
 def test_a_fold_is_replayed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Two grids, folded about T and about F points, mirrored in the south."""
-    loaded = stencil_spec(2)
+    loaded = stencil_spec(2, "auto")
     loaded["components"]["worker"]["record"] = {"file": "folded"}
     loaded["components"]["worker"]["predictor"] = {"python": "stencil:answer"}
     lines = [" ".join(str(edge) for edge in box) for box in BOXES]
