@@ -56,11 +56,23 @@ class GridSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class PredictorSpec:
+    """What a worker loads, and how fields become its arguments."""
+
+    python: str  # module:Class or module:function
+    arguments: Mapping[str, object]  # of the class
+    place: str
+
+    def __str__(self) -> str:
+        return self.python
+
+
+@dataclass(frozen=True, slots=True)
 class ComponentSpec:
     name: str
     ranks: int
     command: tuple[str, ...]  # empty for a worker
-    predictor: Mapping[str, object] | None
+    predictor: PredictorSpec | None
     decomposition: tuple[int, int] | None  # worker ranks in x and y; None: nearest aspect ratio
     place: str
 

@@ -11,6 +11,7 @@ from typing import cast
 
 from coupler.spec import Boundary, ComponentSpec, CouplingSpec, GridSpec, Pivot
 from coupler.spec_exchanges import check_name, read_exchanges
+from coupler.spec_predictor import read_predictor
 from coupler.spec_run import Run, read_run, read_size
 from coupler.spec_yaml import Problems, Value, read_yaml
 
@@ -56,19 +57,12 @@ def _read_components(value: Value | None) -> dict[str, ComponentSpec]:
             item.problems.add(
                 item.place, f"component '{name}' needs either 'command' or 'worker: true'"
             )
-        predictor = None
-        if "predictor" in found:
-            predictor = {key: argument.plain() for key, argument in found["predictor"].items()}
-            if "python" not in predictor:
-                item.problems.add(
-                    found["predictor"].place, "predictor needs python: 'module:Class' or a function"
-                )
         ranks = found["ranks"].integer(1, 1) if "ranks" in found else 1
         components[name] = ComponentSpec(
             name,
             ranks,
             command,
-            predictor,
+            read_predictor(found["predictor"]) if "predictor" in found else None,
             _read_decomposition(found.get("decomposition"), ranks),
             item.place,
         )

@@ -101,7 +101,7 @@ def _check_worker(
     spec: CouplingSpec, component: ComponentSpec, load: bool, findings: Findings
 ) -> None:
     if component.predictor is not None and not load:
-        text = f"{component.name}: {component.predictor['python']} was not loaded (--no-load)"
+        text = f"{component.name}: {component.predictor} was not loaded (--no-load)"
         findings.notes.append(text)
         return
     try:
