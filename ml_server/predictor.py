@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,9 @@ from numpy.typing import NDArray
 from coupler.spec import CouplingSpec, PredictorSpec
 from coupler.spec_yaml import hint
 from ml_server import formats
-from ml_server.formats import PredictorError
+from ml_server.errors import PredictorError
+from ml_server.mapping import ChannelMap
+from ml_server.shapes import Shape
 
 __all__ = ["Predictor", "PredictorError", "load_for"]
 
@@ -40,6 +41,8 @@ class Predictor:
     uses_torch: bool
     halo: int | None
     required: tuple[str, ...] = ()  # of the parameters, those without a default
+    channels: ChannelMap | None = None  # of a mapped network
+    shapes: Mapping[str, Shape] | None = None  # that a file fixes
 
     def __call__(self, inputs: Mapping[str, Any], outputs: Sequence[str]) -> dict[str, Any]:
         names = inputs if self.parameters is None else self.parameters
@@ -51,7 +54,9 @@ class Predictor:
     def _infer(self, arguments: Mapping[str, Any]) -> Any:
         import torch
 
-        dtype = next((p.dtype for p in self.function.parameters()), None)  # type: ignore[attr-defined]
+        module: Any = self.function
+        casts = getattr(module, "casts", False)
+        dtype = None if casts else next((p.dtype for p in module.parameters()), None)
 
         def tensor(value: Any) -> Any:
             if not isinstance(value, np.ndarray):
@@ -94,9 +99,10 @@ def load_for(spec: CouplingSpec, name: str) -> Predictor:
         )
     fields = [f.name for e in spec.incoming(name) for f in (*e.fields, *e.static)]
     try:
-        predictor = load_predictor(component.predictor, fields, spec.path.parent)
+        channels = _channel_map(spec, name)
+        predictor = load_predictor(component.predictor, fields, spec.path.parent, channels)
     except PredictorError as error:
-        raise PredictorError(f"{component.place}: {error}") from error
+        raise PredictorError(f"{component.predictor.place}: {error}") from error
     _check_periods(spec, name, predictor)
     for exchange in spec.incoming(name):
         if predictor.halo is not None and exchange.halo < predictor.halo:
@@ -119,19 +125,43 @@ def _check_periods(spec: CouplingSpec, worker: str, predictor: Predictor) -> Non
                 )
 
 
-def load_predictor(config: PredictorSpec, fields: Iterable[str], directory: Path) -> Predictor:
+def load_predictor(
+    config: PredictorSpec, fields: Iterable[str], directory: Path, channels: ChannelMap | None
+) -> Predictor:
     """What `config` names, and how it is called.
 
     `fields` are the names that the exchange brings; every argument without a default must be one.
     Raises PredictorError.
     """
-    target = formats.load(config, directory)
-    uses_torch = formats.is_module(target)
-    if uses_torch:
+    loaded = formats.load(config, directory, channels)
+    if loaded.uses_torch:
         _tune_torch()
-    name = str(config)
-    parameters, required = _parameters(name, target, list(fields)), _required(target)
-    return Predictor(name, target, parameters, uses_torch, _halo(target), required)
+    known = list(fields)
+    for argument in loaded.required:
+        if argument not in (*known, *RESERVED):
+            raise PredictorError(
+                f"predictor {config}: needs '{argument}', which the exchange does not bring"
+                f"{hint(argument, known)}"
+            )
+    names = tuple(name for name in loaded.names if name in (*known, *RESERVED))
+    return Predictor(
+        str(config),
+        loaded.target,
+        None if loaded.takes_any else names,
+        loaded.uses_torch,
+        _halo(loaded.target),
+        loaded.required,
+        channels,
+        loaded.shapes,
+    )
+
+
+def _channel_map(spec: CouplingSpec, name: str) -> ChannelMap | None:
+    config = spec.component(name).predictor
+    if config is None or not config.inputs:
+        return None
+    levels = {field.name: field.levels for e in spec.outgoing(name) for field in e.fields}
+    return ChannelMap(config.inputs, config.outputs, levels, config.layout)
 
 
 def _tune_torch() -> None:
@@ -139,33 +169,6 @@ def _tune_torch() -> None:
 
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)  # a second thread on a busy core slows small kernels many times
-
-
-def _signature(target: Any) -> Mapping[str, inspect.Parameter]:
-    return inspect.signature(target.forward if formats.is_module(target) else target).parameters
-
-
-def _required(target: Any) -> tuple[str, ...]:
-    parameters = _signature(target).items()
-    return tuple(name for name, parameter in parameters if parameter.default is parameter.empty)
-
-
-def _parameters(name: str, target: Any, fields: list[str]) -> tuple[str, ...] | None:
-    kinds = inspect.Parameter
-    names = []
-    for parameter in _signature(target).values():
-        if parameter.kind is kinds.VAR_KEYWORD:
-            return None
-        if parameter.kind in (kinds.VAR_POSITIONAL, kinds.POSITIONAL_ONLY):
-            raise PredictorError(f"predictor {name}: '{parameter.name}' cannot be given by name")
-        if parameter.name in (*fields, *RESERVED):
-            names.append(parameter.name)
-        elif parameter.default is kinds.empty:
-            raise PredictorError(
-                f"predictor {name}: needs '{parameter.name}', which the exchange does not bring"
-                f"{hint(parameter.name, fields)}"
-            )
-    return tuple(names)
 
 
 def _halo(target: Any) -> int | None:

@@ -17,6 +17,7 @@ from coupler.command.plan import plan_decompositions
 from coupler.spec import ComponentSpec, CouplingSpec
 from coupler.spec_yaml import hint
 from ml_server.predictor import Predictor, PredictorError, load_for
+from ml_server.shapes import check_shapes
 
 DAY = 86400.0  # [s]
 
@@ -107,6 +108,7 @@ def _check_worker(
     try:
         with _without_mpi():
             predictor = load_for(spec, component.name)
+            check_shapes(spec, component.name, predictor)
     except PredictorError as error:
         findings.errors.append(str(error))
         return
