@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_server.errors import PredictorError
+from ml_server.errors import PredictorError, brief
 from ml_server.shapes import require_shape
 
 TYPES = {
@@ -46,7 +46,9 @@ class OnnxNetwork:
                 str(path), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # onnxruntime's exceptions share no other base
-            raise PredictorError(f"{path.name} is no ONNX graph that runs here: {error}") from error
+            raise PredictorError(
+                f"{path.name} is no ONNX graph that runs here: {brief(error)}"
+            ) from error
         inputs = self._session.get_inputs()
         self.names = tuple(item.name for item in inputs)
         self.outputs = tuple(item.name for item in self._session.get_outputs())

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ml_server.errors import PredictorError
+from ml_server.errors import PredictorError, brief
 from ml_server.inspection import inspect_exported, inspect_torchscript, open_archive
 from ml_server.shapes import require_shape
 
@@ -57,7 +57,7 @@ def load_exported(path: Path, trust: bool) -> Program:
     try:
         return Program(torch.export.load(path), path.name)
     except Exception as error:  # torch's many
-        raise PredictorError(f"{path.name} is no torch.export program: {error}") from error
+        raise PredictorError(f"{path.name} is no torch.export program: {brief(error)}") from error
 
 
 def load_torchscript(path: Path, trust: bool) -> Any:
@@ -73,7 +73,7 @@ def load_torchscript(path: Path, trust: bool) -> Any:
     try:
         return torch.jit.load(str(path), map_location="cpu").eval()  # type: ignore[no-untyped-call]
     except Exception as error:  # torch's many
-        raise PredictorError(f"{path.name} is no TorchScript program: {error}") from error
+        raise PredictorError(f"{path.name} is no TorchScript program: {brief(error)}") from error
 
 
 def _load_pickled(path: Path, trust: bool) -> torch.nn.Module:
@@ -90,7 +90,7 @@ def _load_pickled(path: Path, trust: bool) -> torch.nn.Module:
     try:
         module = torch.load(path, map_location="cpu", weights_only=False)
     except Exception as error:  # whatever the pickle runs
-        raise PredictorError(f"{path.name}: {type(error).__name__}: {error}") from error
+        raise PredictorError(f"{path.name}: {brief(error)}") from error
     if not isinstance(module, torch.nn.Module):
         raise PredictorError(f"{path.name} holds a {type(module).__name__}, no network; {fix}")
     return module.eval()

@@ -10,7 +10,7 @@ import numpy as np
 
 from coupler.decomposition import decompose
 from coupler.spec import CouplingSpec, ExchangeSpec
-from ml_server.errors import PredictorError
+from ml_server.errors import PredictorError, brief
 
 if TYPE_CHECKING:
     from ml_server.predictor import Predictor
@@ -108,7 +108,7 @@ def _try(spec: CouplingSpec, worker: str, predictor: Predictor) -> None:
         raise PredictorError(
             f"predictor {predictor.name} fails on zeros of shape {channels.shape(shapes)}, (batch, "
             f"channel, y, x) of {', '.join(f.name for f in channels.inputs)}: "
-            f"{type(error).__name__}: {error}"
+            f"{brief(error)}"
         ) from error
     _, y, x = shapes[channels.inputs[0].name]
     padded, inner = (y, x), (y - 2 * first.halo, x - 2 * first.halo)
