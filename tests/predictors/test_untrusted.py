@@ -144,10 +144,13 @@ def in_size(program: Json, code: str) -> None:
     program["graph_module"]["graph"]["tensor_values"]["x"]["sizes"][0]["as_expr"]["expr_str"] = code
 
 
-def in_symbol(program: Json, code: str) -> None:
-    """In a value whose name is one that the inspection skips elsewhere."""
-    value = {"as_expr": {"expr_str": code, "hint": None}}
-    program["graph_module"]["graph"]["sym_int_values"]["metadata"] = value
+def in_metadata(program: Json, code: str) -> None:
+    """In an argument whose name is one that the inspection skips elsewhere."""
+    text = json.dumps(program).replace('"x"', '"metadata"')
+    program.clear()
+    program.update(json.loads(text))
+    sizes = program["graph_module"]["graph"]["tensor_values"]["metadata"]["sizes"]
+    sizes[0]["as_expr"]["expr_str"] = code
 
 
 def in_name(program: Json, code: str) -> None:
@@ -156,7 +159,7 @@ def in_name(program: Json, code: str) -> None:
     program.update(json.loads(text))
 
 
-PLACES = {"size": in_size, "symbol": in_symbol, "name": in_name}
+PLACES = {"size": in_size, "metadata": in_metadata, "name": in_name}
 
 
 @pytest.mark.parametrize("place", PLACES)
