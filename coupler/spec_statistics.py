@@ -80,6 +80,8 @@ def _from_netcdf(path: Path, name: str) -> NDArray[Any]:
 
 
 def _from_npz(path: Path, name: str) -> NDArray[Any]:
+    if not zipfile.is_zipfile(path):
+        raise ValueError("no archive of numpy.savez")
     with np.load(path, allow_pickle=False) as file:
         if name not in file:
             raise KeyError(f"'{name}'{hint(name, file.files)}")
