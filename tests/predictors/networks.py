@@ -4,6 +4,7 @@ spec, which imports it as `networks`."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import torch
 from torch.export import Dim
 
-DYNAMIC = {0: Dim.DYNAMIC, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC}
+DOCS = Path(__file__).parents[2] / "docs" / "predictors.md"
 SAMPLE = torch.zeros(3, 2, 16, 17)
 
 
@@ -45,32 +46,24 @@ def write_all(directory: Path) -> None:
     Named as named.pt, named.pt2 and named.onnx; of fixed sizes as fixed.pt2."""
     from safetensors.torch import save_file
 
-    directory.mkdir(parents=True, exist_ok=True)
-    shutil.copy(__file__, directory)
-    network = Convolutions().eval()
-    torch.save(network.state_dict(), directory / "net.pth")
-    torch.save({"epoch": 3, "model": network.state_dict()}, directory / "checkpoint.pth")
-    save_file(network.state_dict(), directory / "net.safetensors")
-    torch.export.save(torch.export.export(network, (SAMPLE,)), directory / "fixed.pt2")
-    fields = (SAMPLE[:, 0], SAMPLE[:, 1])
-    levels = {0: Dim.DYNAMIC, 1: Dim.DYNAMIC, 2: Dim.DYNAMIC}
-    both: tuple[
-        tuple[str, torch.nn.Module, tuple[torch.Tensor, ...], tuple[dict[int, Dim], ...]], ...
-    ]
-    both = (
-        ("net", network, (SAMPLE,), (DYNAMIC,)),
-        ("named", Named().eval(), fields, (levels, levels)),
-    )
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
-    for name, module, sample, dynamic in both:
-        torch.jit.script(module).save(str(directory / f"{name}.pt"))
-        program = torch.export.export(module, sample, dynamic_shapes=dynamic)
-        torch.export.save(program, directory / f"{name}.pt2")
-        torch.onnx.export(
-            program,
-            (),
-            str(directory / f"{name}.onnx"),
-            output_names=["su", "sv"] if name == "named" else None,
-            external_data=False,
-            verbose=False,
+    shutil.copy(__file__, directory)
+    network, named = Convolutions().eval(), Named().eval()
+    save_file(network.state_dict(), directory / "net.safetensors")
+    torch.jit.script(named).save(str(directory / "named.pt"))
+    levels = {0: Dim.DYNAMIC, 1: Dim.DYNAMIC, 2: Dim.DYNAMIC}
+    fields = (SAMPLE[:, 0], SAMPLE[:, 1])
+    program = torch.export.export(named, fields, dynamic_shapes=(levels, levels))
+    with contextlib.chdir(directory):
+        torch.save(network.state_dict(), "net.pth")
+        torch.save({"epoch": 3, "model": network.state_dict()}, "checkpoint.pth")
+        torch.jit.script(network).save("net.pt")
+        torch.export.save(torch.export.export(network, (SAMPLE,)), "fixed.pt2")
+        torch.export.save(program, "named.pt2")
+        outputs = ["su", "sv"]  # and named.onnx.data, its weights
+        torch.onnx.export(program, (), "named.onnx", output_names=outputs, verbose=False)
+        # net.pt2 and net.onnx as the docs tell users to write them
+        exec(
+            DOCS.read_text().split("```python\n")[1].split("```")[0],
+            {"network": network, "torch": torch},
         )

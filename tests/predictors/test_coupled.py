@@ -109,7 +109,7 @@ def read(directory: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
 @pytest.mark.parametrize("format", FORMATS)
 def test_the_forcing_is_the_network(files: Path, tmp_path: Path, format: str) -> None:
     """Record n + 1 holds the forcing that was made of record n."""
-    workers = 2 if format == "torch.export" else 1  # two boxes, of two sizes
+    workers = 2 if format == "TorchScript" else 1  # two boxes, of two sizes
     assert run(files, tmp_path, FORMATS[format] | FIELDS, workers=workers) == ""
     records, masks = read(tmp_path)
     assert len(records["u"]) == STEPS + 1
