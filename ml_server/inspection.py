@@ -10,6 +10,7 @@ import ast
 import io
 import json
 import re
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,19 +21,26 @@ from ml_server.errors import PredictorError
 
 TRUST = "trust: true loads it all the same"
 
-# In TorchScript: run on loading; write and map files; reach any of these by another name.
-FORBIDDEN_WORDS = re.compile(r"\b(__setstate__|save|from_file|getattr)\b")
+# In TorchScript: run on loading; write and map files; classes in C++, some of which open files;
+# reach any of these by another name than the one that stands there (torch itself writes
+# `getattr(self, "0")`).
+FORBIDDEN_WORDS = re.compile(
+    r"\b(__setstate__|save|from_file|classes(?!\s*\.\s*quantized\b)"
+    r"|getattr(?!\(\w+(\.\w+)*, \"\w+\"\)))\b"
+)
 # Operators of torch come as `torch.relu`; `ops.namespace.name` are others.
 OTHER_OPERATORS = re.compile(r"\bops\b(?!\s*\.\s*(prim|quantized|torchvision)\b)")
 
 # In torch.export: what a graph may call, and what its texts may hold.
 OPERATOR = re.compile(
-    r"torch\.ops\.(aten|prims|quantized|higher_order)\.\w+(\.\w+)?"
-    r"|_operator\.(add|sub|mul|floordiv|truediv|mod|pow|neg|pos|abs|eq|ne|lt|le|gt|ge|getitem|and_|or_|not_)"
-    r"|math\.\w+|torch\.sym_\w+"
+    r"torch\.ops\.(aten|prims|quantized|quantized_decomposed)\.\w+(\.\w+)?"
+    r"|torch\.ops\.higher_order\.(cond|while_loop|scan|map_impl|associative_scan|wrap_with_\w+)"
+    r"|_operator\.(add|sub|mul|floordiv|truediv|mod|pow|neg|pos|abs|eq|ne|lt|le|gt|ge|getitem)"
+    r"|_operator\.(and_|or_|not_)|math\.\w+|torch\.sym_\w+"
 )
 FILE_OPERATOR = re.compile(r"\.(save|from_file)(\.|$)")
 PLAIN = re.compile(r"[\w.:+\- /]*")
+TEXT = re.compile(r"[\w.:+\- /,>]*")  # of an operator's argument: "bhwc,cd->bhwd"
 TREE_TYPES = (None, "builtins.tuple", "builtins.list", "builtins.dict")
 SYMPY = re.compile(r"[A-Z]\w*|oo|zoo|int_oo")
 ARITHMETIC = (
@@ -60,6 +68,9 @@ def inspect_torchscript(path: Path) -> None:
 
 def inspect_exported(path: Path) -> None:
     """Raises PredictorError for an archive that could run code when torch loads or calls it."""
+    if zipfile.is_zipfile(path) and "version" in zipfile.ZipFile(path).namelist():
+        # torch would try the older form, which is pickles, when the newer one fails
+        raise PredictorError(f"{path.name} is of torch 2.7 or older; export it again; {TRUST}")
     reader = open_archive(path, "torch.export")
     names = reader.get_all_records()
     if any(name.startswith("data/aotinductor/") for name in names):
@@ -79,7 +90,9 @@ def inspect_exported(path: Path) -> None:
 def open_archive(path: Path, kind: str) -> Any:
     """torch's own reader: another one might see other records than the loader does."""
     try:
-        return torch._C.PyTorchFileReader(str(path))
+        reader = torch._C.PyTorchFileReader(str(path))
+        reader.get_all_records()  # refuses records outside its one folder
+        return reader
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         raise PredictorError(f"{path.name} is no {kind} archive: {reason}") from error
@@ -90,16 +103,16 @@ def _record_reason(name: str, record: bytes) -> str | None:
     if name in ("archive_format", "archive_version", "byteorder") or name.startswith(".data/"):
         return None
     folder = name.rpartition("/")[0]
-    if name.endswith("_config.json"):
+    if folder == "models" and name.endswith(".json"):
+        return next(_json_reasons(json.loads(record)), None)
+    if folder in ("data/weights", "data/constants"):
+        if not name.endswith("_config.json"):
+            return None if re.search(r"/(weight|tensor)_\d+$", name) else "it holds an object"
         config = json.loads(record).get("config", {})
         pickled = [entry for entry, meta in config.items() if meta.get("use_pickle")]
         return f"'{pickled[0]}' is pickled" if pickled else None
-    if folder in ("data/weights", "data/constants"):
-        return None if re.search(r"/(weight|tensor)_\d+$", name) else "it holds an object"
     if folder == "data/sample_inputs":
         return _pickle_reason(record)
-    if folder == "models" and name.endswith(".json"):
-        return next(_json_reasons(json.loads(record)), None)
     if folder == "extra":
         return None
     return "it holds more than a program and its weights"
@@ -142,7 +155,7 @@ def _is_harmless(text: str, key: str) -> bool:
         return _is_arithmetic(text)
     if key in ("in_spec", "out_spec"):
         return not text or _is_plain_tree(json.loads(text))
-    return bool(PLAIN.fullmatch(text))
+    return bool((TEXT if key in ("as_string", "as_strings") else PLAIN).fullmatch(text))
 
 
 def _is_arithmetic(text: str) -> bool:

@@ -66,6 +66,20 @@ def test_levels_as_channels(tmp_path: Path) -> None:
     np.testing.assert_array_equal(answers["sv"], given["u"])
 
 
+def test_functions_of_arrays(tmp_path: Path) -> None:
+    """NumPy in and out, in the wire's precision, or in the spec's."""
+    (tmp_path / "sums.py").write_text("def both(x):\n    return x + x[:, ::-1] * 2\n")
+    given = fields()
+    for dtype, kind in (({}, np.float64), ({"dtype": "float32"}, np.float32)):
+        _, network = loaded(tmp_path, {"python": "sums:both", **CHANNELS, **dtype})
+        answers = network(given, ("su", "sv"))
+        u, v = (given[name].astype(kind) for name in "uv")
+        assert not network.uses_torch
+        assert answers["su"].dtype == np.float64
+        np.testing.assert_array_equal(answers["su"], u + v * 2)
+        np.testing.assert_array_equal(answers["sv"], v + u * 2)
+
+
 @pytest.mark.parametrize("format", ["class", "TorchScript", "torch.export"])
 def test_dtype(files: Path, format: str) -> None:
     """In float64 the network is another one: the conversion of its weights is exact."""

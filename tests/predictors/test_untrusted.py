@@ -11,17 +11,20 @@ import contextlib
 import io
 import json
 import logging
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from torch.export import Dim
 
 from ml_server.errors import PredictorError
 from ml_server.programs import load_exported
-from predictors.case import loaded
+from predictors.case import fields, loaded
 
 Json = dict[str, Any]
 
@@ -114,7 +117,14 @@ def test_torchscript(
 
 
 @pytest.mark.parametrize(
-    "line", ["t = torch\n  t.save(x, 'f')", "ops.aten.save(x, 'f')", "ops.c10d.barrier(x)"]
+    "line",
+    [
+        "t = torch\n    t.save(x, 'f')",
+        "ops.aten.save(x, 'f')",
+        "ops.c10d.barrier(x)",
+        "c = __torch__.torch.classes.c10d.FileStore('f', 1)",
+        'getattr(torch, "\\x73ave")(x)',
+    ],
 )
 def test_torchscript_by_other_names(files: Path, tmp_path: Path, line: str) -> None:
     """What nobody's export writes, but a text editor does."""
@@ -126,6 +136,42 @@ def test_torchscript_by_other_names(files: Path, tmp_path: Path, line: str) -> N
     rewrite(files / "net.pt", path, "__torch__/predictors/networks.py", edit)
     with pytest.raises(PredictorError, match="could run on loading, or reach files"):
         loaded(files, {"file": "edited.ts"} | CHANNELS)
+
+
+class Ordinary(torch.nn.Module):
+    """What networks are made of: numbered layers, statistics, constants, sizes that are computed,
+    arguments that are text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.GELU())
+        self.norm = torch.nn.BatchNorm2d(4)
+        self.up = torch.nn.ConvTranspose2d(4, 2, 2, stride=2)
+        self.constant = torch.tensor([1.0, 2.0]).reshape(1, 2, 1, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        wide = torch.nn.functional.pad(x, (0, -x.shape[-1] % 2, 0, -x.shape[-2] % 2))
+        y = torch.einsum("bhwc->bchw", self.layers(wide.permute(0, 2, 3, 1)))
+        y = self.up(torch.nn.functional.avg_pool2d(self.norm(y), 2)) * self.constant
+        return y[..., : x.shape[-2], : x.shape[-1]]
+
+
+@pytest.mark.parametrize("suffix", ["ts", "pt2"])
+def test_ordinary_networks_pass(files: Path, suffix: str) -> None:
+    network, sample = Ordinary().eval(), torch.randn(3, 2, 8, 10)
+    path = files / f"ordinary.{suffix}"
+    if suffix == "ts":
+        torch.jit.script(network).save(str(path))
+    else:
+        sizes = {0: Dim.DYNAMIC, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC}
+        program = torch.export.export(network, (sample,), dynamic_shapes=(sizes,))
+        torch.export.save(program, path)
+    _, loaded_network = loaded(files, {"file": path.name} | CHANNELS)
+    given = fields()
+    answer = loaded_network(given, ("su", "sv"))["su"]
+    channels = torch.from_numpy(np.stack([given["u"], given["v"]], 1)).float()
+    with torch.inference_mode():
+        np.testing.assert_array_equal(np.float32(answer), network(channels)[:, 0].numpy())
 
 
 def rewrite(source: Path, path: Path, record: str, change: Callable[[bytes], bytes]) -> None:
@@ -219,6 +265,15 @@ def test_example_inputs_of_an_exported_program(
     assert not target.exists()
     torch.export.load(path)
     assert target.exists()
+
+
+def test_the_older_archive_inside_another(files: Path) -> None:
+    """torch would try it, with its pickles, when the newer one fails."""
+    path = shutil.copy(files / "net.pt2", files / "older.pt2")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("version", "8.8")
+    with pytest.raises(PredictorError, match=r"older\.pt2 is of torch 2\.7 or older"):
+        loaded(files, {"file": "older.pt2"} | CHANNELS)
 
 
 def test_pickled_weight_of_an_exported_program(files: Path) -> None:
