@@ -26,7 +26,8 @@ def read_predictor(value: Value) -> PredictorSpec:
         arguments |= {key: item.plain() for key, item in found["arguments"].items()}
     file, _ = _read_file(found.get("file"), FORMATS)
     state, state_key = _read_file(found.get("state"), STATES, keyed=True)
-    _check_keys(value, found)
+    if value.is_mapping():  # else that is said already
+        _check_keys(value, found)
     layout = found["layout"].choice(get_args(Layout), "batch") if "layout" in found else "batch"
     dtype = found["dtype"].choice(get_args(Wire), "float32") if "dtype" in found else None
     return PredictorSpec(

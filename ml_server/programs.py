@@ -29,13 +29,12 @@ class Program(torch.nn.Module):
         signature = exported.module_call_graph[0].signature
         self._positional = len(signature.in_spec.child(0).children())
         user_inputs = exported.graph_signature.user_inputs
-        nodes = {node.name: node for node in exported.graph.nodes if node.op == "placeholder"}
+        given = {n.name: n.meta["val"] for n in exported.graph.nodes if n.op == "placeholder"}
         self.names = tuple(signature.forward_arg_names or user_inputs)
         self.shapes = {
-            name: tuple(
-                size if isinstance(size, int) else None for size in nodes[node].meta["val"].shape
-            )
+            name: tuple(size if isinstance(size, int) else None for size in given[node].shape)
             for name, node in zip(self.names, user_inputs, strict=True)
+            if isinstance(given.get(node), torch.Tensor)
         }
 
     def forward(self, *arguments: Any, **named: Any) -> Any:

@@ -111,6 +111,7 @@ def test_the_long_form(tmp_path: Path) -> None:
 
 SHORT = "{{file: net.pt2, inputs: {}}}"
 MISTAKES = {
+    "no mapping": ("net.pt2", "predictor: got 'net.pt2', expected a mapping (key: value)"),
     "nothing to load": (
         "{inputs: [u]}",
         "predictor needs python: 'module:Class' or a function, or file: net.pt2; got neither",

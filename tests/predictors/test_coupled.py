@@ -146,6 +146,14 @@ def stuck(u, v):
 '''
 
 
+def test_wrong_channels(files: Path, tmp_path: Path) -> None:
+    """What `halocline check` finds, in a job that was started without it."""
+    output = run(files, tmp_path, {"file": "net.onnx", "inputs": ["u", "v", "mask_u"]})
+    assert "closure rank 0: at step 0, date 0 s: net.onnx was exported for 'x' of" in output
+    assert "it has 2 channels, the inputs make 3" in output
+    assert "told by closure rank" in output
+
+
 def test_nan_on_step_seven(files: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad"
     bad.mkdir()

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 import torch
 
+from coupler import spec_predictor
 from coupler.command.cli import main
+from ml_server import formats
 from ml_server.shapes import check_shapes
 from predictors.case import HALO, NX, NY, NZ, direct, fields, loaded, write_spec
 from predictors.networks import Convolutions, Named
@@ -46,6 +48,10 @@ def test_the_same_answer(files: Path, predictor: dict[str, Any]) -> None:
             got = np.asarray(answers[name])
             tolerance = 1e-6 if network.name.endswith(".onnx") else 0
             np.testing.assert_allclose(got, expected[:, number], atol=tolerance, rtol=0)
+
+
+def test_the_spec_takes_what_can_be_loaded() -> None:
+    assert set(spec_predictor.FORMATS) == set(formats.LOADERS)
 
 
 def test_levels_as_channels(tmp_path: Path) -> None:
