@@ -7,11 +7,17 @@ memory once more on either side. It also brings the first field before the last 
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from coupler.router import Message
 
-CHUNK = 512 * 1024
+CHUNK = 512 * 1024  # bytes: with its copy on the other side it fits a core's second cache
+
+
+def chunk_bytes() -> int:
+    """The most that travels at once; HALOCLINE_CHUNK [bytes] says otherwise."""
+    return int(os.environ.get("HALOCLINE_CHUNK", CHUNK))
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +32,7 @@ class Piece:
 Chunk = tuple[Piece, ...]
 
 
-def cut(message: Message, itemsize: int, windowed: bool, most: int = CHUNK) -> tuple[Chunk, ...]:
+def cut(message: Message, itemsize: int, windowed: bool, most: int) -> tuple[Chunk, ...]:
     """The chunks of `message` in the order in which they travel; fields without values have none.
 
     All of it in one, if it has `most` bytes; else each field by itself, a few levels at a time.

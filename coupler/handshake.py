@@ -10,7 +10,7 @@ import numpy as np
 from mpi4py import MPI
 
 from coupler.agreement import disagreements
-from coupler.chunks import Chunk, cut
+from coupler.chunks import Chunk, chunk_bytes, cut
 from coupler.decomposition import Box, Decomposition, decompose
 from coupler.directory import Directory, ask_owners, receive_lists, with_list_errors
 from coupler.points import Owners, merged
@@ -71,7 +71,7 @@ class Channel:
         if self.direction == PARTIAL:
             return ()
         itemsize = np.dtype(self.exchange.wire).itemsize
-        return cut(message, itemsize, message.partner in self.windowed)
+        return cut(message, itemsize, message.partner in self.windowed, chunk_bytes())
 
     @property
     def shapes(self) -> tuple[Shape, ...]:

@@ -15,6 +15,7 @@ Fill = Literal["zero", "replicate", "reflect"]
 Pivot = Literal["T", "F"]
 Wire = Literal["float32", "float64"]
 Operation = Literal["instant", "average", "accumulate", "min", "max"]
+Layout = Literal["batch", "channels"]  # what the levels of a mapped network are
 Transport = Literal["auto", "messages", "windows"]
 WhenSlow = Literal["wait", "skip"]
 
@@ -78,11 +79,44 @@ class RecordSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class MappedField:
+    """A field as channels of a network. Statistics have one number, or one a level; () is none."""
+
+    name: str
+    place: str
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    scale: tuple[float, ...] = ()
+    mask: str | None = None  # a field above 0 where there is water
+    fill: float | None = 0.0  # of an input elsewhere; None: its mean
+
+
+@dataclass(frozen=True, slots=True)
+class PredictorSpec:
+    """What a worker loads, and how fields become its arguments."""
+
+    python: str | None  # module:Class or module:function; else file
+    arguments: Mapping[str, object]  # of the class
+    file: Path | None  # TorchScript, torch.export, ONNX
+    state: Path | None  # the weights of a class
+    state_key: str | None  # the entry of a checkpoint that holds them
+    inputs: tuple[MappedField, ...]  # channels of one tensor; empty: fields go by name
+    outputs: tuple[MappedField, ...]
+    layout: Layout
+    dtype: Wire | None  # of the network; None: as its weights are
+    trust: bool  # files may run code
+    place: str
+
+    def __str__(self) -> str:
+        return self.python or (self.file.name if self.file else "?")
+
+
+@dataclass(frozen=True, slots=True)
 class ComponentSpec:
     name: str
     ranks: int
     command: tuple[str, ...]  # empty for a worker
-    predictor: Mapping[str, object] | None
+    predictor: PredictorSpec | None
     decomposition: tuple[int, int] | None  # worker ranks in x and y; None: nearest aspect ratio
     place: str
     record: RecordSpec | None = None

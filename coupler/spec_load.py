@@ -11,6 +11,8 @@ from typing import cast
 
 from coupler.spec import Boundary, ComponentSpec, CouplingSpec, GridSpec, Pivot
 from coupler.spec_exchanges import check_name, read_exchanges
+from coupler.spec_mapping import with_mapped_outputs
+from coupler.spec_predictor import read_predictor
 from coupler.spec_record import read_records
 from coupler.spec_run import Run, read_run, read_size
 from coupler.spec_yaml import Problems, Value, read_yaml
@@ -28,6 +30,10 @@ def load_spec(path: str | Path) -> CouplingSpec:
     components = _read_components(found.get("components"))
     grids = _read_grids(found.get("grids"), run)
     exchanges = read_exchanges(found.get("exchanges"), run, components, grids, problems)
+    components = {
+        name: with_mapped_outputs(component, exchanges, problems)
+        for name, component in components.items()
+    }
     components = read_records(found.get("components"), components, exchanges, run)
     problems.raise_if_any()
     digest = hashlib.sha256(path.read_bytes())
@@ -58,19 +64,12 @@ def _read_components(value: Value | None) -> dict[str, ComponentSpec]:
             item.problems.add(
                 item.place, f"component '{name}' needs either 'command' or 'worker: true'"
             )
-        predictor = None
-        if "predictor" in found:
-            predictor = {key: argument.plain() for key, argument in found["predictor"].items()}
-            if "python" not in predictor:
-                item.problems.add(
-                    found["predictor"].place, "predictor needs python: 'module:Class' or a function"
-                )
         ranks = found["ranks"].integer(1, 1) if "ranks" in found else 1
         components[name] = ComponentSpec(
             name,
             ranks,
             command,
-            predictor,
+            read_predictor(found["predictor"]) if "predictor" in found else None,
             _read_decomposition(found.get("decomposition"), ranks),
             item.place,
         )

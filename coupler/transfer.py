@@ -11,6 +11,7 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
+from coupler.blank import blank, rectangles_of
 from coupler.chunks import Chunk, Piece, values_of
 from coupler.handshake import Channel
 from coupler.protocol import HEADER_WORDS, TAG_DATA, Words
@@ -153,6 +154,7 @@ class Inbox:
             for index, f in enumerate(channel.fields)
             if (cells := unowned_cells(channel.messages, index, channel.box, channel.halo)).any()
         }
+        self._blank = {name: rectangles_of(cells) for name, cells in self.outside.items()}
         self.sequence = 0  # exchanges that have come whole
         self.unpacking = 0.0  # [s]
         self.sources = [_source(world, channel, m, ranks[m.partner]) for m in channel.messages]
@@ -231,8 +233,8 @@ class Inbox:
                 self._complete(name)
 
     def _complete(self, name: str) -> None:
-        if (cells := self.outside.get(name)) is not None:
-            self.arrays[name][:, cells] = 0
+        if (rectangles := self._blank.get(name)) is not None:
+            blank(self.arrays[name], rectangles)
 
     def release(self) -> None:
         """The arrays of the last exchange have been read: the model may write over them."""
@@ -271,7 +273,7 @@ class Outbox:
     ) -> None:
         self.world, self.channel, self.segment = world, channel, segment
         self.arrays = slot_arrays(channel, segment, private=channel.slots)
-        self.nobodys_cells = unanswered_cells(channel.messages, channel.box)
+        self._blank = rectangles_of(unanswered_cells(channel.messages, channel.box))
         self.sequence = 0
         self.slots = [
             [_sink(world, channel, m, ranks[m.partner]) for m in channel.messages]
@@ -299,8 +301,7 @@ class Outbox:
         where they are. Where nobody takes an answer its inputs were zero and it may be 0 / 0: zero.
         """
         arrays = self.arrays[self._slot]
-        holes = self.nobodys_cells.any()
-        kept = bool(self.channel.windowed) or holes or self.channel.exchange.statistics
+        kept = self.channel.windowed or self._blank or self.channel.exchange.statistics
         if not kept and all(answers[name].dtype == arrays[name].dtype for name in arrays):
             return {name: answers[name] for name in arrays}
         for name, array in arrays.items():
@@ -308,8 +309,7 @@ class Outbox:
             in_place = (answer.ctypes.data, answer.strides) == (array.ctypes.data, array.strides)
             if not in_place:
                 np.copyto(array, answer, casting="same_kind")
-            if holes:
-                array[:, self.nobodys_cells] = 0
+            blank(array, self._blank)
         return arrays
 
     def send(self, date: int, answers: Arrays) -> None:

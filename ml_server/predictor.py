@@ -1,12 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Load what a user wrote, find out how to call it, call it. No MPI in here."""
+"""What the driver calls: a network or function of named fields. No MPI in here."""
 
 from __future__ import annotations
 
-import importlib
-import inspect
 import os
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from coupler.spec import CouplingSpec
+from coupler.spec import CouplingSpec, PredictorSpec
 from coupler.spec_yaml import hint
+from ml_server import formats
+from ml_server.errors import PredictorError
+from ml_server.mapping import ChannelMap
+from ml_server.shapes import Shape
+
+__all__ = ["Predictor", "PredictorError", "load_for"]
 
 Array = NDArray[Any]
-
-
-class PredictorError(Exception):
-    """The predictor cannot be loaded or called as the spec asks."""
+RESERVED = ("date", "cell")  # what a predictor may ask for besides fields; see Predictor
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,9 @@ class Predictor:
     """A network or function of named fields.
 
     Called with padded arrays (level, y, x) by name; returns the answers by name, each padded or
-    of the interior. `halo` is what the predictor says it needs, None if it says nothing.
+    of the interior. `halo` is what the predictor says it needs, None if it says nothing. What is
+    no floating-point array passes as it is: `date` [s], an int, and `cell` (y, x), int64, the
+    global number x + y * nx of the cell that a padded cell shows, -1 where there is none.
     """
 
     name: str
@@ -39,21 +41,30 @@ class Predictor:
     uses_torch: bool
     halo: int | None
     required: tuple[str, ...] = ()  # of the parameters, those without a default
+    channels: ChannelMap | None = None  # of a mapped network
+    shapes: Mapping[str, Shape] | None = None  # that a file fixes
 
-    def __call__(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Any]:
+    def __call__(self, inputs: Mapping[str, Any], outputs: Sequence[str]) -> dict[str, Any]:
         names = inputs if self.parameters is None else self.parameters
         arguments: dict[str, Any] = {name: inputs[name] for name in names if name in inputs}
         if self.uses_torch:
             return named(self._infer(arguments), outputs, self.name)
         return named(self.function(**arguments), outputs, self.name)
 
-    def _infer(self, arguments: Mapping[str, Array]) -> Any:
+    def _infer(self, arguments: Mapping[str, Any]) -> Any:
         import torch
 
-        dtype = next((p.dtype for p in getattr(self.function, "parameters", tuple)()), None)
+        module: Any = self.function
+        casts = getattr(module, "casts", False)
+        dtype = None if casts else next((p.dtype for p in module.parameters()), None)
+
+        def tensor(value: Any) -> Any:
+            if not isinstance(value, np.ndarray):
+                return value
+            return torch.from_numpy(value).to(dtype=dtype if value.dtype.kind == "f" else None)
+
         with torch.inference_mode():
-            tensors = {k: torch.from_numpy(a).to(dtype=dtype) for k, a in arguments.items()}
-            return self.function(**tensors)
+            return self.function(**{name: tensor(value) for name, value in arguments.items()})
 
 
 def named(answer: Any, outputs: Sequence[str], predictor: str) -> dict[str, Any]:
@@ -88,9 +99,10 @@ def load_for(spec: CouplingSpec, name: str) -> Predictor:
         )
     fields = [f.name for e in spec.incoming(name) for f in (*e.fields, *e.static)]
     try:
-        predictor = load_predictor(component.predictor, fields, spec.path.parent)
+        channels = _channel_map(spec, name)
+        predictor = load_predictor(component.predictor, fields, spec.path.parent, channels)
     except PredictorError as error:
-        raise PredictorError(f"{component.place}: {error}") from error
+        raise PredictorError(f"{component.predictor.place}: {error}") from error
     _check_periods(spec, name, predictor)
     for exchange in spec.incoming(name):
         if predictor.halo is not None and exchange.halo < predictor.halo:
@@ -114,96 +126,49 @@ def _check_periods(spec: CouplingSpec, worker: str, predictor: Predictor) -> Non
 
 
 def load_predictor(
-    config: Mapping[str, object], fields: Iterable[str], directory: Path
+    config: PredictorSpec, fields: Iterable[str], directory: Path, channels: ChannelMap | None
 ) -> Predictor:
-    """`config`: python: "module:Class" or "module:function", and keyword arguments for a class.
+    """What `config` names, and how it is called.
 
     `fields` are the names that the exchange brings; every argument without a default must be one.
-    Modules are found in `directory` too, the spec's. Raises PredictorError.
+    Raises PredictorError.
     """
-    name = str(config["python"])
-    arguments = {key: value for key, value in config.items() if key != "python"}
-    target = _find(name, directory)
-    if inspect.isclass(target):
-        try:
-            target = target(**arguments)
-        except TypeError as error:
-            raise PredictorError(f"predictor {name}: {error}") from error
-        except Exception as error:  # whatever a user's class raises
-            raise PredictorError(f"predictor {name}: {type(error).__name__}: {error}") from error
-    elif arguments:
-        raise PredictorError(
-            f"predictor {name}: got {', '.join(arguments)}, but a function takes no settings"
-        )
-    uses_torch = _is_module(target)
-    if uses_torch:
-        _tune_torch(target)
-    parameters, required = _parameters(name, target, list(fields)), _required(target)
-    return Predictor(name, target, parameters, uses_torch, _halo(target), required)
+    loaded = formats.load(config, directory, channels)
+    if loaded.uses_torch:
+        _tune_torch()
+    known = list(fields)
+    for argument in loaded.required:
+        if argument not in (*known, *RESERVED):
+            raise PredictorError(
+                f"predictor {config}: needs '{argument}', which the exchange does not bring"
+                f"{hint(argument, known)}"
+            )
+    names = tuple(name for name in loaded.names if name in (*known, *RESERVED))
+    return Predictor(
+        str(config),
+        loaded.target,
+        None if loaded.takes_any else names,
+        loaded.uses_torch,
+        _halo(loaded.target),
+        loaded.required,
+        channels,
+        loaded.shapes,
+    )
 
 
-def _find(name: str, directory: Path) -> Any:
-    module_name, _, attribute = name.partition(":")
-    if not attribute:
-        raise PredictorError(f"predictor '{name}': expected 'module:Class' or 'module:function'")
-    if str(directory) not in sys.path:
-        sys.path.append(str(directory))
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise PredictorError(
-            f"predictor '{name}': {error}; is it beside the spec, on PYTHONPATH or installed?"
-        ) from error
-    except Exception as error:  # whatever the import of a user's module raises
-        raise PredictorError(f"predictor '{name}': {type(error).__name__}: {error}") from error
-    found = getattr(module, attribute, None)
-    if found is None:
-        raise PredictorError(
-            f"predictor '{name}': {module_name} has no '{attribute}'{hint(attribute, dir(module))}"
-        )
-    if not callable(found):
-        raise PredictorError(f"predictor '{name}' is not a class or function")
-    return found
+def _channel_map(spec: CouplingSpec, name: str) -> ChannelMap | None:
+    config = spec.component(name).predictor
+    if config is None or not config.inputs:
+        return None
+    levels = {field.name: field.levels for e in spec.outgoing(name) for field in e.fields}
+    return ChannelMap(config.inputs, config.outputs, levels, config.layout)
 
 
-def _is_module(target: Any) -> bool:
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(target, torch.nn.Module)
-
-
-def _tune_torch(module: Any) -> None:
+def _tune_torch() -> None:
     import torch
 
-    module.eval()
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)  # a second thread on a busy core slows small kernels many times
-
-
-def _signature(target: Any) -> Mapping[str, inspect.Parameter]:
-    return inspect.signature(target.forward if _is_module(target) else target).parameters
-
-
-def _required(target: Any) -> tuple[str, ...]:
-    parameters = _signature(target).items()
-    return tuple(name for name, parameter in parameters if parameter.default is parameter.empty)
-
-
-def _parameters(name: str, target: Any, fields: list[str]) -> tuple[str, ...] | None:
-    kinds = inspect.Parameter
-    names = []
-    for parameter in _signature(target).values():
-        if parameter.kind is kinds.VAR_KEYWORD:
-            return None
-        if parameter.kind in (kinds.VAR_POSITIONAL, kinds.POSITIONAL_ONLY):
-            raise PredictorError(f"predictor {name}: '{parameter.name}' cannot be given by name")
-        if parameter.name in fields:
-            names.append(parameter.name)
-        elif parameter.default is kinds.empty:
-            raise PredictorError(
-                f"predictor {name}: needs '{parameter.name}', which the exchange does not bring"
-                f"{hint(parameter.name, fields)}"
-            )
-    return tuple(names)
 
 
 def _halo(target: Any) -> int | None:

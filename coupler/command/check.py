@@ -17,6 +17,7 @@ from coupler.command.plan import plan_decompositions
 from coupler.spec import ComponentSpec, CouplingSpec
 from coupler.spec_yaml import hint
 from ml_server.predictor import Predictor, PredictorError, load_for
+from ml_server.shapes import check_shapes
 
 DAY = 86400.0  # [s]
 
@@ -101,12 +102,13 @@ def _check_worker(
     spec: CouplingSpec, component: ComponentSpec, load: bool, findings: Findings
 ) -> None:
     if component.predictor is not None and not load:
-        text = f"{component.name}: {component.predictor['python']} was not loaded (--no-load)"
+        text = f"{component.name}: {component.predictor} was not loaded (--no-load)"
         findings.notes.append(text)
         return
     try:
         with _without_mpi():
             predictor = load_for(spec, component.name)
+            check_shapes(spec, component.name, predictor)
     except PredictorError as error:
         findings.errors.append(str(error))
         return

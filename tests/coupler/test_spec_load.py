@@ -78,7 +78,9 @@ def test_everything_read(tmp_path: Path) -> None:
     assert (ocean.name, ocean.ranks, ocean.command) == ("ocean", 2, ("ocean_model", "basin.nml"))
     assert not ocean.is_worker
     assert (closure.is_worker, closure.decomposition) == (True, (2, 1))
-    assert closure.predictor == {"python": "networks:Closure", "preset": "raw", "width": 3}
+    assert closure.predictor is not None
+    assert closure.predictor.python == "networks:Closure"
+    assert closure.predictor.arguments == {"preset": "raw", "width": 3}
     inputs, answers = spec.exchanges
     grid = inputs.grid
     assert (grid.nx, grid.ny, grid.nz) == (8, 6, 2)

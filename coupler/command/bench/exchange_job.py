@@ -19,6 +19,8 @@ from coupler.command.launch import mpi_environment
 MODEL = "halocline_exchange_bench"
 WORKER, YAC = f"{__package__}.exchange_worker", f"{__package__}.exchange_yac"
 WARM = 3  # steps before the first that counts
+# written by ranks in Python: lines of several ranks on stdout may be mixed
+TRACED, YAC_SECONDS = "traced", "yac"
 FRESH = 2  # steps at both ends, one for each slot, in which workers compute; see exchange_worker
 
 
@@ -74,17 +76,17 @@ def run_job(directory: Path, model: str, setup: Setup, variant: Variant, yac: bo
     if job.returncode:
         failed = f"bench exchange: {setup}, {variant}: exit code {job.returncode}"
         raise BenchFailed(f"{failed}\n{job.stderr.strip()}")
-    lines = [line.split() for line in job.stdout.splitlines()]
 
-    def medians(word: str) -> list[float]:
-        rows = [list(map(float, line[1:])) for line in lines if line[:1] == [word]]
+    def medians(text: str) -> list[float]:
+        rows = [list(map(float, line.split())) for line in text.splitlines()]
         if len(rows) != steps:
-            raise BenchFailed(f"bench exchange: got {len(rows)} of {steps} steps: {job.stdout}")
+            raise BenchFailed(f"bench exchange: got {len(rows)} of {steps} steps: {text}")
         return [statistics.median(column) for column in zip(*rows[WARM:-FRESH], strict=True)]
 
-    traced, field = next(map(int, line[1:]) for line in lines if line[:1] == ["traced"])
-    coupled, raw = medians("seconds")
-    return Result(coupled, raw, medians("yac")[0] if yac else None, traced, field)
+    traced, field = map(int, (directory / TRACED).read_text().split())
+    coupled, raw = medians(job.stdout)
+    of_yac = medians((directory / YAC_SECONDS).read_text())[0] if yac else None
+    return Result(coupled, raw, of_yac, traced, field)
 
 
 def _command(model: str, setup: Setup, variant: Variant, steps: int, yac: bool) -> Sequence[str]:

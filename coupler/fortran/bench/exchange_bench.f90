@@ -77,7 +77,7 @@ program exchange_bench
     call raw()
     seconds(2) = MPI_Wtime() - begun
     call MPI_Reduce(seconds, slowest, 2, MPI_DOUBLE_PRECISION, MPI_MAX, 0, comm)
-    if (rank == 0) print '(a,2es14.6)', 'seconds', slowest
+    if (rank == 0) print '(2es14.6)', slowest
     call take_turn()
   end do
   call hcl_finalize()
