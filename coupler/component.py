@@ -271,7 +271,6 @@ class Component:
 
     def _arrived(self, inbox: Inbox, date: int, enough: Callable[[], bool]) -> bool:
         """True when enough of the exchange is here; False when a command comes before it."""
-        names = " ".join(field.name for field in inbox.channel.fields)
         begun, unpacked = time.perf_counter(), inbox.unpacking
 
         def ready() -> bool:
@@ -281,12 +280,12 @@ class Component:
             return enough() or self._command_is_next()
 
         self.world.wait(
-            ready, f"the model's fields of exchange {inbox.sequence} ({names} of {date} s)"
+            ready, f"the model's fields of exchange {inbox.sequence} ({inbox.names} of {date} s)"
         )
         # what came while others were on their way was unpacked in between: told apart at the end
         ended = time.perf_counter()
-        self.profile.add("wait", begun, ended - (inbox.unpacking - unpacked), date, names)
-        self.profile.add("exchange", ended - (inbox.unpacking - unpacked), ended, date, names)
+        self.profile.add("wait", begun, ended - (inbox.unpacking - unpacked), date, inbox.names)
+        self.profile.add("exchange", ended - (inbox.unpacking - unpacked), ended, date, inbox.names)
         return enough()
 
     def _command_is_next(self) -> bool:

@@ -5,7 +5,6 @@ cell by cell."""
 from __future__ import annotations
 
 import random
-import time
 import tracemalloc
 from itertools import pairwise
 from unittest.mock import patch
@@ -245,7 +244,7 @@ def test_what_is_wrong_with_lists(lists: Lists, message: str | None, parts: int)
 
 @pytest.mark.parametrize("permuted", [False, True])
 def test_one_worker_of_256_plans_with_the_lists_of_10000_ranks(permuted: bool) -> None:
-    """12,960 x 10,850 cells, fold, halo 10, 3 fields: within 100 MB; row by row, within 50 ms.
+    """12,960 x 10,850 cells, fold, halo 10, 3 fields: within 100 MB.
 
     `permuted`: every rank near the worker lists its cells in random order, each a run of its own.
     """
@@ -277,13 +276,11 @@ def test_one_worker_of_256_plans_with_the_lists_of_10000_ranks(permuted: bool) -
         route_from_worker(fields[:1], grid, owners, box)
         return sum(encode_plan(0, message, to_worker=True).nbytes for message in messages)
 
-    begun = time.process_time()
     told = plan()
     if permuted:
         assert told > 3 * 16 * box.cells  # two words a cell and field
     else:
         assert told < 2_000_000
-        assert time.process_time() - begun < 0.05
     tracemalloc.start()
     plan()
     assert tracemalloc.get_traced_memory()[1] < 100_000_000
