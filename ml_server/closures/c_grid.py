@@ -59,6 +59,25 @@ def clean_statics(metrics: tuple[Tensor, ...], masks: tuple[Tensor, ...], like: 
     return Statics._make([*clean, mask_t, mask_u, mask_v, mask_f])
 
 
+def require_padding(u: Tensor, halo: int, name: str) -> None:
+    """Raises ValueError where u is not (level, y, x) with one cell or more inside the padding."""
+    smallest = 2 * halo + 1
+    if u.dim() != 3 or min(u.shape[-2:]) < smallest:
+        raise ValueError(
+            f"{name}: got shape {tuple(u.shape)}, expected (level, y, x) with y and x at least "
+            f"{smallest}; pad each side by halo = {halo} cells"
+        )
+
+
+def sea_only(u: Tensor, v: Tensor, h: Tensor, statics: Statics) -> tuple[Tensor, Tensor, Tensor]:
+    """u, v, h with 0 at dry points: replaced, not multiplied, so that not even NaN gets through."""
+    return (
+        torch.where(statics.mask_u > 0, u, 0.0),
+        torch.where(statics.mask_v > 0, v, 0.0),
+        torch.where(statics.mask_t > 0, h, 0.0),
+    )
+
+
 def velocity_gradients(u: Tensor, v: Tensor, statics: Statics) -> Tensor:
     """Return tension (T points 1..n-1), shear and vorticity (corners 0..n-2), stacked, [s-1]."""
     s = statics

@@ -17,6 +17,8 @@ from ml_server.closures.c_grid import (
     Statics,
     clean_statics,
     mean_of_four,
+    require_padding,
+    sea_only,
     stress_divergence,
     trim,
     velocity_gradients,
@@ -53,6 +55,8 @@ class ZannaBolton2020(torch.nn.Module):
     Perezhogin et al. 2024 (10.1029/2023MS004104). `preset` is raw, smooth or reynolds; `gamma`
     replaces the strength of the preset. Stateless: no weights, nothing kept between calls.
     """
+
+    levels_independent = True
 
     def __init__(self, preset: str = "reynolds", gamma: float | None = None) -> None:
         super().__init__()
@@ -99,16 +103,13 @@ class ZannaBolton2020(torch.nn.Module):
         alike. The output has the padded shape: valid from `halo` cells inwards, 0 in the rim and
         on closed faces. What dry points hold, NaN included, never enters.
         """
-        self._check_shape(u)
+        require_padding(u, self.halo, f"ZannaBolton2020 {self.preset}")
         statics = clean_statics(
             (dx_t, dy_t, dx_u, dy_u, dx_v, dy_v, dx_f, dy_f, area_t, area_u, area_v, area_f),
             (mask_t, mask_u, mask_v, mask_f),
             u,
         )
-        u = torch.where(statics.mask_u > 0, u, 0.0)
-        v = torch.where(statics.mask_v > 0, v, 0.0)
-        h = torch.where(statics.mask_t > 0, h, 0.0)
-
+        u, v, h = sea_only(u, v, h, statics)
         gradients = velocity_gradients(u, v, statics)
         if self.sharpening_passes:
             mask_t, mask_f = statics.mask_t[..., 1:, 1:], statics.mask_f[..., :-1, :-1]
@@ -127,15 +128,6 @@ class ZannaBolton2020(torch.nn.Module):
             "su": torch.nn.functional.pad(su, rim),
             "sv": torch.nn.functional.pad(sv, rim),
         }
-
-    def _check_shape(self, u: Tensor) -> None:
-        smallest = 2 * self.halo + 1
-        if u.dim() != 3 or min(u.shape[-2:]) < smallest:
-            raise ValueError(
-                f"ZannaBolton2020 {self.preset}: got shape {tuple(u.shape)}, expected "
-                f"(level, y, x) with y and x at least {smallest}; "
-                f"pad each side by halo = {self.halo} cells"
-            )
 
 
 def _sharpened(fields: Tensor, weights: Tensor, passes: int) -> Tensor:
