@@ -106,6 +106,13 @@ def test_bits_do_not_depend_on_the_tile(y: int, x: int, ny: int, nx: int) -> Non
         assert same_bits(torch.stack(normal(5, 7200, cell, 3)).numpy(), np.array(expected))
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_gives_the_same_bits() -> None:
+    cell = torch.arange(101 * 103).reshape(101, 103)
+    for here, there in zip(normal(5, 7200, cell, 3), normal(5, 7200, cell.cuda(), 3), strict=True):
+        assert same_bits(there.cpu().numpy(), here.numpy())
+
+
 def test_fewer_levels_or_components_are_the_first_ones() -> None:
     cell = torch.arange(35).reshape(5, 7)
     both = normal(1, 60, cell, 6)
