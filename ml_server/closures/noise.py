@@ -7,8 +7,8 @@ The generator is Philox4x32-10 of Salmon, Moraes, Dror and Shaw 2011, *Parallel 
 easy as 1, 2, 3*, doi:10.1145/2063384.2063405. Gaussians come from its integers by the inverse of
 the normal distribution, algorithm AS 241 (PPND16) of Wichura 1988, doi:10.2307/2347330. All is
 written in integer operations and in + - * / and sqrt of doubles, each of which IEEE 754 rounds in
-one way only: vector units, remainder loops and other devices give the same bits. (A library's log or cosine
-promises no such thing: vector and scalar versions of it may differ in the last bit.)
+one way only: vector units, remainder loops and other devices give the same bits. (A library's log
+or cosine promises no such thing: vector and scalar versions may differ in the last bit.)
 """
 
 from __future__ import annotations
