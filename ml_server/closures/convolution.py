@@ -54,14 +54,14 @@ class ConvolutionStack(torch.nn.Module):
             self.convolutions.append(torch.nn.Sequential(*layer))
 
     def forward(self, x: Tensor, wet: Tensor | None = None) -> Tensor:
+        if wet is None:  # the same shape as with coasts
+            x = trim(x, sum(self.passes))
         for layer, radius, passes in zip(self.convolutions, self.radii, self.passes, strict=True):
             if wet is not None:
                 x, wet = beyond_coast(x, wet, passes)
                 wet = trim(wet, radius)
             x = layer(x)
-        return (
-            x if wet is not None else trim(x, sum(self.passes))
-        )  # the same shape with and without
+        return x
 
 
 def beyond_coast(x: Tensor, wet: Tensor, passes: int) -> tuple[Tensor, Tensor]:

@@ -61,9 +61,8 @@ class GuillauminZanna2021(torch.nn.Module):
         self.to(getattr(torch, dtype)).eval()
         self.loaded = [] if weights == RANDOM else self._load(state, weights, min_value)
         self.stochastic, self.seed = stochastic, seed
-        self.halo = (
-            self.network.radius + 1
-        )  # 1: to T points on one side, back to faces on the other
+        # one cell more: to T points on one side, back to faces on the other
+        self.halo = self.network.radius + 1
         self.levels_independent = not stochastic  # the noise of a level depends on its number
 
     def _load(self, state: State, source: str, min_value: float | None) -> list[str]:
