@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A stochastic closure in the real ocean: its noise has the same bits on any number of workers and
-across a restart. The basin is a channel with an island, so that images of cells have noise too."""
+"""Closures with weights in the real ocean: bits that neither workers nor restarts change. The basin
+is a channel with an island, so that images of cells have noise too."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from closures.files import NARROW, gz21_file
+from closures.files import NARROW, ann_file, gz21_file
 from coupled.gyre import final_state, namelist, run_coupled, spec
 from ml_server.closures.noise import normal
 from ml_server.closures.weights import read_state
@@ -29,16 +29,21 @@ def groups(steps: int = STEPS) -> dict[str, dict[str, Any]]:
     return namelist(changes, steps)
 
 
-def stochastic(weights: Path, **settings: Any) -> dict[str, Any]:
-    """The shipped spec with GZ21 in place of its closure."""
+def with_closure(name: str, halo: int, **settings: Any) -> dict[str, Any]:
+    """The shipped spec with another closure."""
     loaded = spec()
-    predictor = {"python": "ml_server.closures:GuillauminZanna2021", "weights": str(weights)}
-    more = {"hidden": [*NARROW], "seed": SEED, "dtype": "float64"}
-    loaded["components"]["closure"]["predictor"] = predictor | more | settings
+    predictor = {"python": f"ml_server.closures:{name}", **settings}
+    loaded["components"]["closure"]["predictor"] = predictor
     loaded["grids"]["ocean"]["boundary"]["x"] = "periodic"
-    asked = loaded["exchanges"][0]
-    asked["halo"] = 11
-    asked["static"] = {"mask_t": asked["static"]["mask_t"]}
+    loaded["exchanges"][0]["halo"] = halo
+    return loaded
+
+
+def stochastic(weights: Path) -> dict[str, Any]:
+    settings = {"weights": str(weights), "hidden": [*NARROW], "seed": SEED, "dtype": "float64"}
+    loaded = with_closure("GuillauminZanna2021", 11, **settings)
+    statics = loaded["exchanges"][0]["static"]
+    loaded["exchanges"][0]["static"] = {"mask_t": statics["mask_t"]}
     return loaded
 
 
@@ -96,9 +101,9 @@ def test_noise_has_the_same_bits_for_any_number_of_workers_and_across_a_restart(
     tmp_path: Path, noise_alone: Path
 ) -> None:
     loaded = stochastic(noise_alone)
-    run_coupled(tmp_path / "whole", groups(), loaded, 2, 4)
+    run_coupled(tmp_path / "whole", groups(), loaded, 2, 3)
     assert check_forcing(tmp_path / "whole", 0) == STEPS
-    two_halves = halves(tmp_path, loaded, (1, 3), (3, 2))
+    two_halves = halves(tmp_path, loaded, (1, 1), (3, 2))
     assert same(two_halves, final_state(tmp_path / "whole", STEPS))
     assert check_forcing(tmp_path / "first", 0) == STEPS // 2
     assert check_forcing(tmp_path / "second", STEPS // 2 * DT) == STEPS // 2
@@ -109,3 +114,18 @@ def test_two_halves_with_a_network_are_the_whole(tmp_path: Path) -> None:
     run_coupled(tmp_path / "whole", groups(), loaded, 1, 1)
     two_halves = halves(tmp_path, loaded, (2, 1), (1, 1))
     assert same(two_halves, final_state(tmp_path / "whole", STEPS))
+
+
+def test_the_ann_has_the_same_bits_for_any_number_of_workers(tmp_path: Path) -> None:
+    weights = str(ann_file(tmp_path / "Tall.nc"))
+    states = []
+    for ranks, workers in ((1, 1), (2, 3)):
+        directory, loaded = (
+            tmp_path / f"{workers}",
+            with_closure("PerezhoginANN", 3, weights=weights),
+        )
+        run_coupled(directory, groups(), loaded, ranks, workers)
+        states.append(final_state(directory, STEPS))
+        with netCDF4.Dataset(directory / "gyre_steps.nc") as file:
+            assert file["su"][-1].std() > 1e-12
+    assert same(*states)
