@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from ml_server.closures.c_grid import require_padding
 from ml_server.closures.convolution import ConvolutionStack
-from ml_server.closures.weights import fit_state, read_state
+from ml_server.closures.weights import fit_state, number_type, read_state
 
 # Channels in the published order: this module's argument, the name in the files of norms.
 INPUTS = {
@@ -44,14 +44,14 @@ class BodnerMLE(torch.nn.Module):
               The number of layers is the file's: 7 have a halo of 9
     norms     the directory of `<name>_mean.npy` and `<name>_std.npy`, names as published; without
               it, inputs are what the network takes, and so is the answer
-    dtype     float32 or float64, of weights and arithmetic
+    cast      float32 or float64, of weights and arithmetic, if not as in the file
     """
 
     levels_independent = True
     mean: Tensor  # of the inputs and of the answer
     std: Tensor
 
-    def __init__(self, weights: str, norms: str | None = None, dtype: str = "float32") -> None:
+    def __init__(self, weights: str, norms: str | None = None, cast: str | None = None) -> None:
         super().__init__()
         state = {} if weights == RANDOM else read_state(weights)
         kernels = sum(tensor.dim() == 4 for tensor in state.values())
@@ -63,13 +63,14 @@ class BodnerMLE(torch.nn.Module):
             self.network = ConvolutionStack(
                 (len(INPUTS), *hidden, 1), (5, 5, *[3] * (layers - 2)), batch_norm
             )
-        self.to(getattr(torch, dtype)).eval()
+        dtype = number_type(cast, state)
+        self.to(dtype).eval()
         self.loaded = [] if weights == RANDOM else fit_state(self.network, state, weights)
         self.halo = self.network.radius
         names = (*INPUTS.values(), OUTPUT)
         for kind, default in (("mean", 0.0), ("std", 1.0)):
             values = [_norm(norms, name, kind) if norms else default for name in names]
-            self.register_buffer(kind, torch.tensor(values, dtype=getattr(torch, dtype)))
+            self.register_buffer(kind, torch.tensor(values, dtype=dtype))
 
     def forward(
         self,

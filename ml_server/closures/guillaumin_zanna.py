@@ -17,7 +17,7 @@ from torch.nn import functional
 from ml_server.closures.c_grid import require_padding, trim
 from ml_server.closures.convolution import Coast, ConvolutionStack
 from ml_server.closures.noise import normal
-from ml_server.closures.weights import State, fit_state, read_state
+from ml_server.closures.weights import State, fit_state, number_type, read_state
 
 HIDDEN = (128, 64, 32, 32, 32, 32, 32)
 KERNELS = (5, 5, 3, 3, 3, 3, 3, 3)
@@ -36,7 +36,7 @@ class GuillauminZanna2021(torch.nn.Module):
     coast       what layers see at dry cells, `zeros` or `replicate`; see ConvolutionStack
     min_value   the trained scalar, if the file of weights lacks it
     hidden      channels of the hidden layers, of another network of this kind
-    dtype       float32 or float64, of weights and arithmetic
+    cast        float32 or float64, of weights and arithmetic, if not as in the file
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class GuillauminZanna2021(torch.nn.Module):
         coast: Coast = "zeros",
         min_value: float | None = None,
         hidden: Sequence[int] = HIDDEN,
-        dtype: str = "float32",
+        cast: str | None = None,
     ) -> None:
         super().__init__()
         if len(hidden) != len(HIDDEN):
@@ -58,7 +58,7 @@ class GuillauminZanna2021(torch.nn.Module):
             torch.manual_seed(0)
             self.network = ConvolutionStack((2, *hidden, 4), KERNELS, batch_norm, coast)
         self.min_value = torch.nn.Parameter(torch.tensor(MIN_VALUE))
-        self.to(getattr(torch, dtype)).eval()
+        self.to(number_type(cast, state)).eval()
         self.loaded = [] if weights == RANDOM else self._load(state, weights, min_value)
         self.stochastic, self.seed = stochastic, seed
         # one cell more: to T points on one side, back to faces on the other

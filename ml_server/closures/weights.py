@@ -69,6 +69,15 @@ def _safetensors(path: Path) -> object:
         raise ValueError(f"weights: {path.name} is no file of safetensors: {error}") from error
 
 
+def number_type(cast: str | None, state: State) -> torch.dtype:
+    """float32 or float64: `cast` if given, else that of the weights, else float32."""
+    found = [tensor.dtype for tensor in state.values() if tensor.is_floating_point()]
+    name = cast or (str(found[0]).removeprefix("torch.") if found else "float32")
+    if name not in ("float32", "float64"):
+        raise ValueError(f"weights: got {name}, expected cast: float32 or float64")
+    return torch.float32 if name == "float32" else torch.float64
+
+
 def fit_state(module: torch.nn.Module, state: State, source: str) -> list[str]:
     """Load `state` into `module`; returns a line for each tensor, saying which became which.
 

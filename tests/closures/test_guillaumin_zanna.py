@@ -26,7 +26,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def closure(file: str, **options: object) -> GuillauminZanna2021:
-    settings = {"hidden": NARROW, "dtype": "float64", "seed": SEED} | options
+    settings = {"hidden": NARROW, "cast": "float64", "seed": SEED} | options
     return GuillauminZanna2021(file, **settings)  # type: ignore[arg-type]
 
 
@@ -146,7 +146,7 @@ def test_the_halo_is_what_it_reads_and_no_less(file: str, coast: str) -> None:
     ("dtype", "tolerance"), [("float64", 1e-12), ("float32", 1e-6)], ids=["float64", "float32"]
 )
 def test_tiles_make_the_whole(file: str, coast: str, dtype: str, tolerance: float) -> None:
-    module = closure(file, coast=coast, dtype=dtype)
+    module = closure(file, coast=coast, cast=dtype)
     halo = module.halo
     case = padded_case(halo)
     whole = answer(module, case, halo)
@@ -175,7 +175,7 @@ def test_noise_has_the_standard_deviation_1_over_precision(tmp_path: Path) -> No
 
 def test_float32_has_the_noise_of_float64_rounded(file: str) -> None:
     """Both draw the same numbers, of which float32 keeps the leading bits."""
-    double, single = closure(file), closure(file, dtype="float32")
+    double, single = closure(file), closure(file, cast="float32")
     cell = torch.arange(30 * 30).reshape(30, 30)
     fine, coarse = (
         module._noise(DATE, cell, torch.zeros(LEVELS, 2, 9, 9, dtype=dtype)).numpy()

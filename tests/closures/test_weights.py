@@ -118,6 +118,21 @@ def test_the_least_precision_comes_from_the_file_or_the_spec(tmp_path: Path) -> 
     assert GuillauminZanna2021(**arguments, min_value=0.3).min_value.item() == pytest.approx(0.3)
 
 
+def test_arithmetic_is_in_the_type_of_the_weights_or_as_told(tmp_path: Path) -> None:
+    torch.save(convolution_state(CHANNELS, dtype=torch.float64), tmp_path / "double.pt")
+    torch.save(convolution_state(CHANNELS, dtype=torch.float16), tmp_path / "half.pt")
+
+    def dtype(file: str, cast: str | None) -> torch.dtype:
+        arguments = {"weights": str(tmp_path / file), "hidden": NARROW, "min_value": 0.3}
+        return next(GuillauminZanna2021(**arguments, cast=cast).parameters()).dtype
+
+    assert dtype("double.pt", None) == torch.float64
+    assert dtype("double.pt", "float32") == torch.float32
+    assert dtype("half.pt", "float32") == torch.float32
+    with pytest.raises(ValueError, match="got float16, expected cast: float32 or float64"):
+        dtype("half.pt", None)
+
+
 def test_what_is_wrong_with_a_netcdf_network(tmp_path: Path) -> None:
     PerezhoginANN(str(ann_file(tmp_path / "right.nc")))
     PerezhoginANN(str(ann_file(tmp_path / "deeper.nc", sizes=(27, 32, 32, 3))))

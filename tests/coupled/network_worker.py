@@ -21,8 +21,8 @@ class Networks:
 
     def __init__(self, weights: str) -> None:
         self.double, self.single = (
-            GuillauminZanna2021(weights, stochastic=False, dtype=dtype)
-            for dtype in ("float64", "float32")
+            GuillauminZanna2021(weights, stochastic=False, cast=kind)
+            for kind in ("float64", "float32")
         )
         self.halo = self.double.halo
 

@@ -40,7 +40,7 @@ def with_closure(name: str, halo: int, **settings: Any) -> dict[str, Any]:
 
 
 def stochastic(weights: Path) -> dict[str, Any]:
-    settings = {"weights": str(weights), "hidden": [*NARROW], "seed": SEED, "dtype": "float64"}
+    settings = {"weights": str(weights), "hidden": [*NARROW], "seed": SEED, "cast": "float64"}
     loaded = with_closure("GuillauminZanna2021", 11, **settings)
     statics = loaded["exchanges"][0]["static"]
     loaded["exchanges"][0]["static"] = {"mask_t": statics["mask_t"]}
