@@ -8,14 +8,17 @@ fitted by name if all names agree, else by order, and by shape in any case.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from ml_server import state
+from ml_server.errors import PredictorError
+
 State = dict[str, Tensor]
+REMEDY = "where it is trusted, load it once with its own code and save net.state_dict()"
 COUNTER = "num_batches_tracked"  # of batch normalisation in training; means nothing here
 
 
@@ -24,66 +27,37 @@ def read_state(path: str | Path) -> State:
 
     A state dict may be the whole file or lie under `state_dict`, as in a Lightning checkpoint.
     Files are read with weights only, so that none can run code. Raises FileNotFoundError;
-    ValueError for anything else that such a file may be, with what to do.
+    PredictorError for anything else that such a file may be, with what to do.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"weights: no file {path}")
-    found = _safetensors(path) if path.suffix == ".safetensors" else _torch(path)
+    found = state.read_state(path, remedy=REMEDY)
     if isinstance(found, Mapping) and isinstance(found.get("state_dict"), Mapping):
         found = found["state_dict"]
     if not isinstance(found, Mapping) or not all(isinstance(v, Tensor) for v in found.values()):
-        raise ValueError(
-            f"weights: {path.name} holds {type(found).__name__}, expected a state dict: named "
+        raise PredictorError(
+            f"{path.name} holds {type(found).__name__}, expected a state dict: named "
             "tensors, as torch.save(network.state_dict(), file) writes them"
         )
     return {str(name): tensor.detach() for name, tensor in found.items()}
 
 
-def _torch(path: Path) -> object:
-    try:
-        loaded: object = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ValueError(
-            f"weights: {path.name} is a pickle of objects, which could run code, or no file of "
-            "torch. Where it is trusted, make it a state dict once, with its own code at hand: "
-            "torch.save(torch.load(file, weights_only=False).state_dict(), new_file)"
-        ) from error
-    except Exception as error:  # whatever reading anything as a pickle may raise
-        text = f"{type(error).__name__}: {error}"
-        raise ValueError(f"weights: {path.name} is no file of torch: {text}") from error
-    return loaded
-
-
-def _safetensors(path: Path) -> object:
-    try:
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-    except ImportError as error:
-        raise ValueError(
-            f"weights: {path.name} needs the package safetensors: pip install safetensors"
-        ) from error
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise ValueError(f"weights: {path.name} is no file of safetensors: {error}") from error
-
-
-def number_type(cast: str | None, state: State) -> torch.dtype:
+def number_type(cast: str | None, weights: State) -> torch.dtype:
     """float32 or float64: `cast` if given, else that of the weights, else float32."""
-    found = [tensor.dtype for tensor in state.values() if tensor.is_floating_point()]
+    found = [tensor.dtype for tensor in weights.values() if tensor.is_floating_point()]
     name = cast or (str(found[0]).removeprefix("torch.") if found else "float32")
     if name not in ("float32", "float64"):
         raise ValueError(f"weights: got {name}, expected cast: float32 or float64")
     return torch.float32 if name == "float32" else torch.float64
 
 
-def fit_state(module: torch.nn.Module, state: State, source: str) -> list[str]:
-    """Load `state` into `module`; returns a line for each tensor, saying which became which.
+def fit_state(module: torch.nn.Module, weights: State, source: str) -> list[str]:
+    """Load `weights` into `module`; returns a line for each tensor, saying which became which.
 
     Raises ValueError with both lists side by side where numbers or shapes of tensors differ.
     """
-    theirs = {name: tensor for name, tensor in state.items() if not name.endswith(COUNTER)}
+    theirs = {name: tensor for name, tensor in weights.items() if not name.endswith(COUNTER)}
     ours = {name: t for name, t in module.state_dict().items() if not name.endswith(COUNTER)}
     if theirs.keys() == ours.keys():
         pairs = [(name, name) for name in ours]
