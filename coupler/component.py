@@ -25,7 +25,7 @@ from coupler.partial import receive_partial, send_partial
 from coupler.protocol import CONTROL_END, IN, OUT, PARTIAL, STATIC, TAG_REPLY, Control
 from coupler.recorder import Place, Recorder
 from coupler.restart import read_partial, read_restart, write_restart
-from coupler.router import owned_cells
+from coupler.router import cell_numbers, owned_cells
 from coupler.spec import CouplingSpec
 from coupler.spec_load import load_spec
 from coupler.statistics import Statistics
@@ -43,8 +43,9 @@ class Component:
 
     Inside the `with` block: `static` maps names to padded arrays (level, y, x) that the model sent
     once; `steps()` yields a Step for every date at which an exchange is due; `owned` is a mask of
-    the cells that the model has; `leads` is true on the first rank that has steps. An exception in
-    the block reaches every rank of the job as text and ends it with a non-zero exit code.
+    the cells that the model has, `cells` their global numbers; `leads` is true on the first rank
+    that has steps. An exception in the block reaches every rank of the job as text and ends it
+    with a non-zero exit code.
     """
 
     def __init__(
@@ -98,6 +99,14 @@ class Component:
         dropped, or a closed boundary."""
         channel = self._inboxes[0].channel
         return owned_cells(channel.exchange.grid, channel.model, channel.box, channel.halo)
+
+    @cached_property
+    def cells(self) -> NDArray[np.int64]:
+        """(y, x) of the padded box of the first exchange: the global number x + y * nx of the cell
+        whose T point each shows, also through periodic images and the fold; -1 where `owned` is
+        false. The same cell has the same number on every rank, whatever the decomposition."""
+        channel = self._inboxes[0].channel
+        return cell_numbers(channel.exchange.grid, channel.model, channel.box, channel.halo)
 
     @property
     def outputs(self) -> dict[str, tuple[int, ...]]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections import ChainMap
+from typing import Any
 
 from coupler.component import Component
 from coupler.handshake import partner_of
@@ -23,14 +24,20 @@ def load_for(spec: CouplingSpec, name: str) -> Predictor:
 
 
 def serve(component: Component, predictor: Predictor) -> None:
-    """Answer every exchange with the predictor's answer."""
-    leads = component.leads
+    """Answer every exchange with the predictor's answer.
+
+    Besides the fields it gets what of `predictor.RESERVED` it asks for by name.
+    """
+    leads, asked = component.leads, predictor.parameters or ()
     reporter = Reporter(component.name, partner_of(component.spec, component.name))
     for step in component.steps():
         if component.outputs and not step.due:
             continue  # inputs that come more often than any answer
-        try:
-            given = ChainMap(step.inputs, component.static)  # type: ignore[arg-type]  # only read
+        more: dict[str, Any] = {"date": step.date} if "date" in asked else {}
+        if "cell" in asked:
+            more["cell"] = component.cells
+        try:  # an exchanged field of a reserved name comes first
+            given = ChainMap(step.inputs, component.static, more)  # type: ignore[arg-type]
             answers = predictor(given, step.due)
         except PredictorError as error:
             raise CouplingError(str(error)) from error

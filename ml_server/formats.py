@@ -82,7 +82,7 @@ def _load_python(config: PredictorSpec, directory: Path, by_name: bool) -> Loade
     assert config.python is not None
     target = _find(config.python, directory)
     if inspect.isclass(target):
-        target = _instance(config, target)
+        target = _instance(config, target, directory)
     elif config.arguments:
         raise PredictorError(
             f"predictor {config}: got {', '.join(config.arguments)}, but a function takes no "
@@ -97,13 +97,21 @@ def _load_python(config: PredictorSpec, directory: Path, by_name: bool) -> Loade
     return _with_signature(config, target, by_name)
 
 
-def _instance(config: PredictorSpec, kind: Callable[..., Any]) -> Any:
+def _instance(config: PredictorSpec, kind: Callable[..., Any], directory: Path) -> Any:
+    arguments = {key: _beside(value, directory) for key, value in config.arguments.items()}
     try:
-        return kind(**config.arguments)
+        return kind(**arguments)
     except TypeError as error:
         raise PredictorError(f"predictor {config}: {error}") from error
     except Exception as error:  # whatever a user's class raises
         raise PredictorError(f"predictor {config}: {type(error).__name__}: {error}") from error
+
+
+def _beside(value: object, directory: Path) -> object:
+    """The job runs elsewhere: what names a file in `directory`, or starts with ./, is a path."""
+    if isinstance(value, str) and ((directory / value).is_file() or value.startswith("./")):
+        return str((directory / value).absolute())
+    return value
 
 
 def _find(name: str, directory: Path) -> Any:

@@ -29,8 +29,13 @@ def load_state(config: PredictorSpec, module: Any) -> None:
     module.load_state_dict(state)
 
 
-def read_state(path: Path, trust: bool = False) -> Any:
-    """What the file holds. Without `trust` it can run no code."""
+def read_state(
+    path: Path, trust: bool = False, remedy: str = "save net.state_dict(), or say trust: true"
+) -> Any:
+    """What the file holds. Without `trust` it can run no code; `remedy`: what to do if it could.
+
+    Raises PredictorError.
+    """
     if path.suffix == ".safetensors":
         try:
             from safetensors.torch import load_file
@@ -47,7 +52,7 @@ def read_state(path: Path, trust: bool = False) -> Any:
     except pickle.UnpicklingError as error:
         raise PredictorError(
             f"{path.name} holds more than weights, and can run code when it is loaded: "
-            f"{_reason(error)}; save net.state_dict(), or say trust: true"
+            f"{_reason(error)}; {remedy}"
         ) from error
     except Exception as error:  # zip, pickle, runtime: whatever a file that is none raises
         raise PredictorError(f"{path.name} is no state dict: {_reason(error)}") from error

@@ -30,6 +30,7 @@ from coupler.points import (
 from coupler.protocol import encode_plan
 from coupler.router import (
     CELLS,
+    cell_numbers,
     cells_needed,
     owned_cells,
     route_from_worker,
@@ -158,6 +159,8 @@ def test_index_lists_against_brute_force(
             one = np.ones((1, grid.ny, grid.nx))
             seen = np.isfinite(filled(CELLS, grid, one, owned, padded)[0])
             np.testing.assert_array_equal(owned_cells(grid, owners, box, halo), seen)
+            numbers = cell_numbers(grid, owners, box, halo)
+            np.testing.assert_array_equal(numbers, numbered(grid, owned, padded))
             own = {
                 f.name: a[:, box.y0 : box.y1, box.x0 : box.x1]
                 for f, a in zip(fields, arrays, strict=True)
@@ -195,6 +198,12 @@ def filled(
     return result
 
 
+def numbered(grid: GridSpec, owned: set[int], padded: Box) -> np.ndarray:
+    """The number of the cell that each cell of `padded` shows, cell by cell; -1 for nobody's."""
+    numbers = np.arange(grid.nx * grid.ny, dtype=np.float64).reshape(1, grid.ny, grid.nx)
+    return np.nan_to_num(filled(CELLS, grid, numbers, owned, padded)[0], nan=-1.0).astype(np.int64)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.data(), folded_or_not(), st.integers(1, 4), st.integers(0, 12))
 def test_boxes_with_holes(data: st.DataObject, grid: GridSpec, ranks: int, halo: int) -> None:
@@ -211,6 +220,8 @@ def test_boxes_with_holes(data: st.DataObject, grid: GridSpec, ranks: int, halo:
         expected = np.isfinite(filled(CELLS, grid, one, cells, box.padded(halo))[0])
         if box.cells:
             np.testing.assert_array_equal(owned_cells(grid, model, box, halo), expected)
+            numbers = cell_numbers(grid, model, box, halo)
+            np.testing.assert_array_equal(numbers, numbered(grid, cells, box.padded(halo)))
             lost = unanswered_cells(route_from_worker((CELLS,), grid, model, box), box)
             own = [[y * grid.nx + x in cells for x in range(grid.nx)] for y in range(grid.ny)]
             np.testing.assert_array_equal(~lost, np.array(own)[box.y0 : box.y1, box.x0 : box.x1])
