@@ -65,6 +65,7 @@ class Component:
     def __enter__(self) -> Component:
         try:
             self.world = join(self.comm, self.name, self.spec.digest)
+            self._require_halos()
             self._open_trace()
             self._start()
         except BaseException:
@@ -124,6 +125,15 @@ class Component:
             raise CouplingError(
                 f"HALOCLINE_TRACE: {error}; expected a directory that is there"
             ) from error
+
+    def _require_halos(self) -> None:
+        """`halo: auto` is filled in before, by whoever has the predictor."""
+        for exchange in self.spec.incoming(self.name):
+            if exchange.measured:
+                raise CouplingError(
+                    f"{exchange.place}: halo: auto is measured from the predictor that ml_server "
+                    "runs; a worker with a loop of its own writes the number of cells"
+                )
 
     def _start(self) -> None:
         agreement = shake_hands(self.world, self.spec)

@@ -7,11 +7,13 @@ from collections import ChainMap
 from typing import Any
 
 from coupler.component import Component
-from coupler.handshake import partner_of
+from coupler.handshake import partner_of, require_same_halos
 from coupler.monitor import Reporter
 from coupler.spec import CouplingSpec
 from coupler.world import CouplingError
+from ml_server import halo
 from ml_server import predictor as predictors
+from ml_server.halo import Fit
 from ml_server.predictor import Predictor, PredictorError
 
 
@@ -21,6 +23,23 @@ def load_for(spec: CouplingSpec, name: str) -> Predictor:
         return predictors.load_for(spec, name)
     except PredictorError as error:
         raise CouplingError(str(error)) from error
+
+
+def fit_halos(spec: CouplingSpec, name: str, predictor: Predictor) -> Fit:
+    """`spec` with the halos that worker `name` needs. Raises CouplingError."""
+    try:
+        return halo.fit_halos(spec, name, predictor)
+    except PredictorError as error:
+        raise CouplingError(str(error)) from error
+
+
+def require_ranks(component: Component, fit: Fit) -> None:
+    """Raises CouplingError where the ranks measured different halos, or where so many ranks would
+    not answer as one does. Collective over the component."""
+    require_same_halos(component.world, component.spec)
+    wrong = fit.ranks_error(component.world.local.size)
+    if wrong is not None:
+        raise CouplingError(wrong)
 
 
 def serve(component: Component, predictor: Predictor) -> None:

@@ -123,6 +123,24 @@ def partner_of(spec: CouplingSpec, worker: str) -> str:
     return spec.incoming(worker)[0].source
 
 
+def require_same_halos(world: World, spec: CouplingSpec) -> None:
+    """Halos that each rank measured for itself must be the same. Collective over the component.
+
+    Raises CouplingError; a rank that fails elsewhere is heard meanwhile.
+    """
+    mine = np.array([exchange.halo for exchange in spec.incoming(world.name)], np.int64)
+    all_of_them = np.empty((int(world.local.size), len(mine)), np.int64)
+    request = world.local.Iallgather(mine, all_of_them)
+    world.wait_requests([request], "the other ranks' halos")
+    for rank, halos in enumerate(all_of_them):
+        for exchange, ours, theirs in zip(spec.incoming(world.name), mine, halos, strict=True):
+            if ours != theirs:
+                raise CouplingError(
+                    f"{exchange.place}: halo: auto is {ours} on rank {world.rank} and {theirs} on "
+                    f"rank {rank}; do all ranks load the same predictor? write the number of cells"
+                )
+
+
 def worker_decomposition(spec: CouplingSpec, exchange: ExchangeSpec, ranks: int) -> Decomposition:
     """The boxes of the exchange's worker; the same for every exchange on the same grid."""
     worker = exchange.target if spec.component(exchange.target).is_worker else exchange.source

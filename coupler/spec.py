@@ -135,7 +135,7 @@ class ExchangeSpec:
     grid: GridSpec
     period: int  # [s]
     lag: int  # periods between the inputs of an answer and the date at which it is got
-    halo: int  # cells around a worker's box
+    halo: int  # cells around a worker's box; 0 where it is still to be measured
     wire: Wire
     transport: Transport  # auto: shared windows within a node, messages between nodes
     check_finite: bool  # look for NaN and infinite values at every step: one pass over the values
@@ -143,6 +143,7 @@ class ExchangeSpec:
     static: tuple[FieldSpec, ...]  # sent once, at start, by the model
     place: str
     statistics: bool = False  # of every field, in a table
+    measured: bool = False  # halo: auto; `ml_server.halo` fills it in, from the predictor
 
     @property
     def reduced(self) -> tuple[FieldSpec, ...]:

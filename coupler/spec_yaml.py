@@ -156,7 +156,8 @@ class Value:
         self.wrong(" or ".join(f"'{name}'" for name in names) + near)
         return default
 
-    def integer(self, default: int, minimum: int) -> int:
+    def integer(self, default: int, minimum: int, otherwise: str = "") -> int:
+        """`otherwise`: what else could be written here."""
         if isinstance(self.node, yaml.ScalarNode):
             try:
                 number = int(self.node.value)
@@ -164,7 +165,7 @@ class Value:
                 number = minimum - 1
             if number >= minimum:
                 return number
-        self.wrong(f"a whole number, {minimum} or more")
+        self.wrong(f"a whole number, {minimum} or more{otherwise and f', {otherwise}'}")
         return default
 
     def number(self, default: float) -> float:

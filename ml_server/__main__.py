@@ -9,10 +9,11 @@ import sys
 from mpi4py import MPI
 
 from coupler.component import Component
-from coupler.driver import load_for, serve
+from coupler.driver import fit_halos, load_for, require_ranks, serve
 from coupler.spec_load import load_spec
 from coupler.spec_yaml import SpecError, hint
 from coupler.world import CouplingError
+from ml_server.halo import with_halo
 
 
 def main() -> None:
@@ -37,11 +38,15 @@ def main() -> None:
     failure = None
     try:  # before the others wait for this rank: importing torch takes seconds
         predictor = load_for(spec, arguments.component)
+        fit = fit_halos(spec, arguments.component, predictor)
+        spec = fit.spec
     except CouplingError as error:
         failure = error
+        spec = with_halo(spec, arguments.component, 0)  # no step will use it
     with Component(arguments.component, spec, MPI.COMM_WORLD) as component:
         if failure is not None:
             raise failure  # here, so that every rank of the job learns why
+        require_ranks(component, fit)
         serve(component, predictor)
 
 

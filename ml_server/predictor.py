@@ -87,9 +87,10 @@ def named(answer: Any, outputs: Sequence[str], predictor: str) -> dict[str, Any]
 
 
 def load_for(spec: CouplingSpec, name: str) -> Predictor:
-    """The predictor of worker `name`; its needs are compared with what the exchanges bring.
+    """The predictor of worker `name`; its arguments are compared with what the exchanges bring.
 
-    Raises PredictorError with the place in the spec.
+    What it reads beyond its own cells is measured by `ml_server.halo`. Raises PredictorError with
+    the place in the spec.
     """
     component = spec.component(name)
     if component.predictor is None:
@@ -104,12 +105,6 @@ def load_for(spec: CouplingSpec, name: str) -> Predictor:
     except PredictorError as error:
         raise PredictorError(f"{component.predictor.place}: {error}") from error
     _check_periods(spec, name, predictor)
-    for exchange in spec.incoming(name):
-        if predictor.halo is not None and exchange.halo < predictor.halo:
-            raise PredictorError(
-                f"{exchange.place}: halo: got {exchange.halo}, expected {predictor.halo} or more, "
-                f"which {predictor.name} reads beyond its own cells"
-            )
     return predictor
 
 

@@ -27,6 +27,7 @@ from coupler.command.coupled_run import (
     run_spec,
 )
 from coupler.command.fake_run import FakeOptions, run_fake
+from coupler.command.fitting import with_measured_halos
 from coupler.command.help_texts import (
     BENCH,
     CHECK,
@@ -266,7 +267,7 @@ def _check(options: argparse.Namespace, console: Console) -> int:
 
 
 def _plan(options: argparse.Namespace, console: Console) -> int:
-    spec = _load(options)
+    spec = with_measured_halos(_load(options))
     plan = build_plan(spec)
     drawn = choose_worker(spec, plan, options.worker)
     if options.json:
