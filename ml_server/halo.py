@@ -14,7 +14,8 @@ from coupler.spec import CouplingSpec, ExchangeSpec
 from coupler.spec_exchanges import mirror_error
 from ml_server.predictor import Predictor, PredictorError
 from ml_server.probe import Unmeasurable, inputs_of
-from ml_server.receptive import FARTHEST, ReceptiveField, measure
+from ml_server.reach import ReceptiveField
+from ml_server.receptive import FARTHEST, measure
 
 
 @dataclass(frozen=True)

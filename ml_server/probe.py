@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -26,7 +27,9 @@ Sort = Literal["mask", "metric", "vector", "scalar"]
 
 SEED = 20
 SHIFTS = (*range(1, 17), 20, 24, 32)  # cells by which the same values are moved
-WIDTH = 4096  # of the global grid that `cell` counts in; any number above the probes' sizes
+PRECISION = {k: float(np.finfo(k).eps) for k in ("float16", "float32", "float64")}
+PRECISION["bfloat16"] = 2.0**-7
+COLUMNS = 320  # cells along x that are drawn: as many as any probe needs
 
 
 class Unmeasurable(Exception):
@@ -115,44 +118,90 @@ def _array(value: Any) -> Array:
     """A copy: a predictor may answer with the same array again."""
     if hasattr(value, "detach"):
         value = value.detach().cpu()
+        value = (value.float() if f"{value.dtype}" == "torch.bfloat16" else value).numpy()
     return np.array(value)
 
 
+def rounding_of(predictor: Predictor, inputs: Sequence[Input]) -> float:
+    """What answers may differ by, in units of the largest, if they are computed in another order:
+    64 units in the last place of the coarsest of the wire and the network's weights."""
+    kinds = [item.dtype for item in inputs]
+    parameters: Iterable[Any] = getattr(predictor.function, "parameters", tuple)()
+    kinds += [f"{p.dtype}".removeprefix("torch.") for p in parameters]
+    return 64 * max((PRECISION[kind] for kind in set(kinds) if kind in PRECISION), default=0.0)
+
+
 class Probe:
-    """Arrays of ny x nx cells (those of the widest halo) in several random surroundings.
+    """Arrays of ny x nx cells (those of the widest halo) in several random surroundings."""
 
-    `usable` are the surroundings in which all answers are finite; answers[i] those of
-    surroundings i. Raises what the predictor raises in the first of them.
-    """
-
-    def __init__(self, ask: Ask, inputs: Sequence[Input], ny: int, nx: int) -> None:
-        self.ny, self.nx = ny, nx
-        self._ask = ask
+    def __init__(
+        self, ask: Ask, inputs: Sequence[Input], ny: int, nx: int, rounding: float = 0.0
+    ) -> None:
+        """`rounding`: see `rounding_of`."""
+        self.ny, self.nx, self.rounding = ny, nx, rounding
+        self._asker = ask
         widest = max((item.halo for item in inputs), default=0)
         self._sorts = {item.name: item.sort for item in inputs}
         self._rim = {item.name: widest - item.halo for item in inputs}
-        shape = (ny + max(SHIFTS), nx + max(SHIFTS))
-        self._fields = [_fields(inputs, number, shape) for number in range(len(SURROUNDINGS))]
-        self.answers: list[dict[str, Array]] = [self.ask(0)]
-        self.usable = [0] if _finite(self.answers[0]) else []
+        self._inputs = inputs
+        self._fields: dict[int, dict[str, Array]] = {}
+        self._answers: dict[int, dict[str, Array]] = {}
+
+    def answers(self, number: int) -> dict[str, Array]:
+        """To the fields as they are."""
+        if number not in self._answers:
+            self._answers[number] = self.ask(number)
+        return self._answers[number]
+
+    @cached_property
+    def usable(self) -> tuple[int, ...]:
+        """The surroundings in which all answers are finite.
+
+        Raises what the predictor raises in the first of them.
+        """
+        found = [0] if _finite(self.answers(0)) else []
         for number in range(1, len(SURROUNDINGS)):
             try:
-                self.answers.append(self.ask(number))
+                found += [number] if _finite(self.answers(number)) else []
+            except Unmeasurable:
+                raise
             except Exception:  # such values it refuses
-                self.answers.append({})
-            if self.answers[number] and _finite(self.answers[number]):
-                self.usable.append(number)
+                continue
+        return tuple(found)
+
+    @cached_property
+    def alive(self) -> NDArray[np.bool_]:
+        """(y, x): answers that depend on anything; not the rim that a predictor leaves at 0."""
+        alive = np.zeros((self.ny, self.nx), np.bool_)
+        first = self.answers(self.usable[0])
+        for number in self.usable[1:]:
+            alive |= self.changed(first, self.answers(number))
+        try:
+            alive |= self.changed(first, self.ask_nan())
+        except Unmeasurable:
+            raise
+        except Exception:  # it refuses NaN
+            return alive
+        return alive
 
     def arrays(self, number: int, dy: int = 0, dx: int = 0) -> dict[str, Any]:
         """Copies of all inputs, of the window that begins at cell dy, dx of surroundings."""
         found: dict[str, Any] = {"date": 0}
+        if number not in self._fields:
+            self._fields[number] = _fields(self._inputs, number, self.ny + max(SHIFTS))
         for name, field in self._fields[number].items():
             rim = self._rim[name]
             rows = slice(dy + rim, dy + self.ny - rim)
             found[name] = field[:, rows, dx + rim : dx + self.nx - rim].copy()
         y, x = np.mgrid[dy : dy + self.ny, dx : dx + self.nx]
-        found["cell"] = y * WIDTH + x
+        found["cell"] = y * COLUMNS + x
         return found
+
+    def _ask(self, arrays: Mapping[str, Any]) -> dict[str, Array]:
+        answers = self._asker(arrays)
+        for name, answer in answers.items():
+            self.crop(name, answer)
+        return answers
 
     def ask(self, number: int, dy: int = 0, dx: int = 0) -> dict[str, Array]:
         return self._ask(self.arrays(number, dy, dx))
@@ -204,36 +253,43 @@ class Probe:
         return crop
 
     def changed(
-        self, one: Mapping[str, Array], other: Mapping[str, Array], tolerance: float = 0.0
+        self, one: Mapping[str, Array], other: Mapping[str, Array], rounded: bool = False
     ) -> NDArray[np.bool_]:
-        """(y, x) of the arrays: where any answer differs by more than `tolerance` units in the
-        last place of the largest value."""
+        """(y, x) of the arrays: where any answer differs, `rounded`: by more than a rounding."""
         found = np.zeros((self.ny, self.nx), np.bool_)
         for name, a in one.items():
             crop = self.crop(name, a)
-            cells = differs(a, other[name], tolerance).any(axis=0)
+            cells = differs(a, other[name], self.rounding if rounded else None).any(axis=0)
             found[crop : self.ny - crop, crop : self.nx - crop] |= cells
         return found
 
 
-def _fields(inputs: Sequence[Input], number: int, shape: tuple[int, int]) -> dict[str, Array]:
-    """By name (level, y, x), of surroundings `number`; the same at every call."""
-    rng = np.random.default_rng((SEED, number))
+def _fields(inputs: Sequence[Input], number: int, rows: int) -> dict[str, Array]:
+    """By name (level, y, x), of surroundings `number`: the same values in arrays of every size,
+    since they are drawn row by row."""
+    rng = [np.random.default_rng((SEED, number, index)) for index in range(len(inputs))]
     make = SURROUNDINGS[number]
-    return {i.name: make(i.sort, (i.levels, *shape), rng).astype(i.dtype) for i in inputs}
+    return {
+        item.name: np.moveaxis(make(item.sort, (rows, item.levels, COLUMNS), r), 0, 1).astype(
+            item.dtype
+        )
+        for item, r in zip(inputs, rng, strict=True)
+    }
 
 
 def _finite(answers: Mapping[str, Array]) -> bool:
     return all(bool(np.isfinite(answer).all()) for answer in answers.values())
 
 
-def differs(a: Array, b: Array, tolerance: float) -> NDArray[np.bool_]:
-    """Cell by cell; NaN equals NaN. `tolerance`: units in the last place of the largest value."""
+def differs(a: Array, b: Array, rounding: float | None) -> NDArray[np.bool_]:
+    """Cell by cell; NaN equals NaN. `rounding`: as much of the largest value is no difference,
+    nor are 64 units in the last place of the answers themselves; None: every bit is one."""
     same: NDArray[np.bool_] = (a == b) | (np.isnan(a) & np.isnan(b))
-    if tolerance and not same.all():
+    if rounding is not None and not same.all():
+        rounding = max(rounding, 64 * PRECISION.get(f"{a.dtype}", 0.0))
         with np.errstate(all="ignore"):
             largest = max(float(np.max(np.abs(x), initial=0, where=np.isfinite(x))) for x in (a, b))
-            same |= np.abs(a - b) <= tolerance * np.finfo(a.dtype).eps * largest
+            same |= np.abs(a - b) <= rounding * largest
     return ~same
 
 
@@ -241,12 +297,11 @@ def one_level(inputs: Sequence[Input]) -> tuple[Input, ...]:
     return tuple(replace(item, levels=1) for item in inputs)
 
 
-def levels_are_alike(ask: Ask, inputs: Sequence[Input], size: int) -> bool:
+def levels_are_alike(ask: Ask, inputs: Sequence[Input], probe: Probe) -> bool:
     """Whether each level's answer is that of the level alone: one level then stands for all."""
     levels = {item.levels for item in inputs} - {1}
     if len(levels) != 1:
         return not levels
-    probe = Probe(ask, inputs, size, size)
     arrays = probe.arrays(0)
     last = {n: a[-1:].copy() if n not in ("date", "cell") else a for n, a in arrays.items()}
     try:
@@ -257,6 +312,6 @@ def levels_are_alike(ask: Ask, inputs: Sequence[Input], size: int) -> bool:
         len(alone[name]) == 1
         and len(answer) in levels
         and alone[name].shape[1:] == answer.shape[1:]
-        and not differs(alone[name], answer[-1:], 64).any()
-        for name, answer in probe.answers[0].items()
+        and not differs(alone[name], answer[-1:], probe.rounding).any()
+        for name, answer in probe.answers(0).items()
     )

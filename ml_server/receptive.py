@@ -12,8 +12,8 @@ rounding and no more (a convolution made by FFT), the larger finite changes deci
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -23,6 +23,7 @@ from coupler.decomposition import Box
 from ml_server.predictor import Predictor
 from ml_server.probe import (
     SHIFTS,
+    Array,
     Ask,
     Input,
     Probe,
@@ -31,88 +32,19 @@ from ml_server.probe import (
     differs,
     levels_are_alike,
     one_level,
+    rounding_of,
 )
+from ml_server.reach import Reach, ReceptiveField
 
-SIZES = (32, 64, 128, 256)  # cells of the arrays along the axis that is looked at
+# Cells of the arrays along the axis that is looked at: multiples of what networks pool by.
+SIZES = (48, 96, 192, 288)
 FARTHEST = SIZES[-1] // 2 - 1  # cells: what reads farther is global
-ROUNDING = 64.0  # units in the last place of the largest answer: less is no answer
-CORE = 4  # cells that must agree before two answers count as the same, moved
+CORE = 4  # cells in a row that must agree before two answers count as the same
 
 Axis = Literal["x", "y"]
 AXES: tuple[Axis, ...] = ("x", "y")
 Span = tuple[int, int]  # answers that move: cells before the changed one, and behind it
 Mask = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """Cells that an answer reads beyond its own, towards each side; None: no end was found."""
-
-    west: int | None = 0
-    east: int | None = 0
-    south: int | None = 0
-    north: int | None = 0
-
-    @property
-    def sides(self) -> tuple[int | None, ...]:
-        return self.west, self.east, self.south, self.north
-
-    @property
-    def bounded(self) -> bool:
-        return None not in self.sides
-
-    @property
-    def widest(self) -> int:
-        """Of the sides where there is an end."""
-        return max((side for side in self.sides if side is not None), default=0)
-
-    def __str__(self) -> str:
-        names = ("west", "east", "south", "north")
-        sides = zip(names, self.sides, strict=True)
-        return ", ".join(f"{n} {'no end' if side is None else side}" for n, side in sides)
-
-
-@dataclass(frozen=True)
-class ReceptiveField:
-    """What was measured of a predictor; lengths are cells.
-
-    `reaches`: by input. `margin`: answers nearer to an array's edge are not those of a larger
-    array. `crops`: by answer, how much narrower it is than the inputs on each side. `block`: the
-    same values moved by so many cells give the same answers, moved; more than 1 for networks that
-    pool and interpolate, None if answers depend on where in the array a cell lies.
-    """
-
-    reaches: Mapping[str, Reach]
-    margin: int
-    crops: Mapping[str, int]
-    block: int | None
-    remarks: tuple[str, ...] = field(default=())
-
-    @property
-    def reach(self) -> Reach:
-        """Of all inputs together."""
-        sides = zip(*(r.sides for r in self.reaches.values()), strict=True)
-        return Reach(*(None if None in side else max(map(int, side)) for side in sides))
-
-    @property
-    def is_global(self) -> bool:
-        """Whether a part of the domain cannot give the answers of the whole."""
-        return self.block is None or not self.reach.bounded
-
-    @property
-    def halo(self) -> int:
-        """What the answers of a box need around it, if they are not global."""
-        return max(self.reach.widest, self.margin, *self.crops.values(), 0)
-
-    def __str__(self) -> str:
-        by_width: dict[str, list[str]] = {}
-        for name, reach in self.reaches.items():
-            width = f"{reach.widest}" if reach.bounded else "no end"
-            by_width.setdefault(width, []).append(name)
-        if len(by_width) < 2:
-            return f"{self.reach}"
-        widths = "; ".join(f"{width}: {', '.join(names)}" for width, names in by_width.items())
-        return f"{self.reach} ({widths})"
 
 
 def measure(
@@ -124,53 +56,40 @@ def measure(
     where it refuses the fields.
     """
     taken = predictor.parameters
-    used = [item for item in inputs if taken is None or item.name in taken]
+    used: Sequence[Input] = [item for item in inputs if taken is None or item.name in taken]
     ask = asker(predictor, outputs)
-    smallest = _smallest(ask, used)
-    if levels_are_alike(ask, used, smallest):
-        used = list(one_level(used))
-    return _Measurement(ask, used, smallest).field()
+    rounding = rounding_of(predictor, used)
+    probe = _smallest(ask, used, rounding)
+    alike = levels_are_alike(ask, used, probe)
+    used = one_level(used) if alike else used
+    return _Measurement(ask, used, probe.nx, rounding).field(alike)
 
 
-def _smallest(ask: Ask, inputs: Sequence[Input]) -> int:
-    """The first size of arrays that the predictor takes, and whose answers hold anything."""
-    reason = ""
+def _smallest(ask: Ask, inputs: Sequence[Input], rounding: float) -> Probe:
+    """Of the first size that the predictor takes, and of which answers hold anything."""
+    reason, found = "", None
     for size in SIZES:
+        probe = Probe(ask, inputs, size, size, rounding)
         try:
-            probe = Probe(ask, inputs, size, size)
-            again = probe.ask(0)
+            again = probe.changed(probe.answers(0), probe.ask(0))
         except Unmeasurable:
             raise
         except Exception as error:  # whatever a user's predictor raises: too small, perhaps
             reason = f"{type(error).__name__}: {error}"
             continue
-        if probe.changed(probe.answers[0], again).any():
+        if again.any():
             raise Unmeasurable(
                 "it gives another answer when it is asked the same again: it draws random numbers "
                 "or keeps something between calls"
             )
         if not probe.usable:
             raise Unmeasurable("its answers to plausible random fields are not finite")
-        if _alive(probe).any():
-            return size
-    if reason:
+        found = found or probe  # whose answers may always be the same
+        if probe.alive.any():
+            return probe
+    if found is None:
         raise Unmeasurable(f"it refuses random fields: {reason}")
-    return SIZES[0]  # its answers are always the same
-
-
-def _alive(probe: Probe) -> Mask:
-    """(y, x): answers that depend on anything; not the rim that a predictor leaves at 0."""
-    alive = np.zeros((probe.ny, probe.nx), np.bool_)
-    first = probe.answers[probe.usable[0]] if probe.usable else probe.answers[0]
-    for number in probe.usable[1:]:
-        alive |= probe.changed(first, probe.answers[number])
-    try:
-        alive |= probe.changed(first, probe.ask_nan())
-    except Unmeasurable:
-        raise
-    except Exception:  # it refuses NaN
-        pass
-    return alive
+    return found
 
 
 @dataclass
@@ -195,67 +114,87 @@ def _wider(one: Span | None, other: Span | None) -> Span | None:
 
 
 class _Measurement:
-    def __init__(self, ask: Ask, inputs: Sequence[Input], smallest: int) -> None:
-        self.ask, self.inputs, self.smallest = ask, inputs, smallest
-        self.probes: dict[tuple[int, int], tuple[Probe, Mask]] = {}
-        self.settled: dict[Axis, int] = {"x": smallest, "y": smallest}  # sizes of arrays
+    def __init__(self, ask: Ask, inputs: Sequence[Input], smallest: int, rounding: float) -> None:
+        """`smallest`: cells of the arrays across the axis that is looked at: long is not many."""
+        self.ask, self.inputs, self.smallest, self.rounding = ask, inputs, smallest, rounding
+        self.sizes: dict[Axis, int] = dict.fromkeys(AXES, smallest)  # cells that are enough
+        self.probes: dict[tuple[int, int], Probe] = {}
+        self.seen: dict[tuple[int, int, str], dict[Axis, _Seen]] = {}
         self.remarks: list[str] = []
 
-    def field(self) -> ReceptiveField:
-        reaches = self._reaches(1)
-        block: int | None = 1
-        margin = 0
-        if all(reach.bounded for reach in reaches.values()):
-            moves = self._moves("x"), self._moves("y")
-            block = math.lcm(*(found[0] for found in moves if found)) if all(moves) else None
-            margin = max((found[1] for found in moves if found), default=0)
-            if block is not None:
-                reaches = reaches if block == 1 else self._reaches(block)
-                widest = max((reach.widest for reach in reaches.values()), default=0)
-                enough = self._enough(widest, block)
-                block = block if enough is not None else None
-                margin = max(margin, enough or 0)
-        probe, _ = self._probe((self.smallest, self.smallest))
-        if probe.changed(probe.answers[0], probe.ask(0)).any():
+    def field(self, levels_alike: bool) -> ReceptiveField:
+        moves = [self._moves(axis) for axis in AXES]
+        found = [move for move in moves if move is not None]
+        margin = max((margin for _, margin in found), default=0)
+        block = math.lcm(*(shift for shift, _ in found)) if len(found) == len(AXES) else None
+        reaches = self._reaches(block)
+        if block is not None and all(reach.bounded for reach in reaches.values()):
+            enough = self._enough(reaches, block)
+            block = block if enough is not None else None
+            margin = max(margin, enough or 0)
+        probe = self._probe(self.smallest, self.smallest)
+        if probe.changed(probe.answers(0), probe.ask(0)).any():
             raise Unmeasurable("its answers depend on what it was asked before")
-        crops = {name: probe.crop(name, answer) for name, answer in probe.answers[0].items()}
+        crops = {name: probe.crop(name, answer) for name, answer in probe.answers(0).items()}
         remarks = tuple(dict.fromkeys(self.remarks))
-        return ReceptiveField(reaches, margin, crops, block, remarks)
+        return ReceptiveField(reaches, margin, crops, block, levels_alike, remarks)
 
-    def _sizes(self, axis: Axis) -> Iterator[tuple[int, int]]:
-        """(ny, nx): longer and longer along the axis, and narrow, so that long is not many."""
-        for size in SIZES:
-            if size >= self.smallest:
-                yield (self.smallest, size) if axis == "x" else (size, self.smallest)
+    def _probe(self, ny: int, nx: int) -> Probe:
+        if (ny, nx) not in self.probes:
+            self.probes[ny, nx] = Probe(self.ask, self.inputs, ny, nx, self.rounding)
+        return self.probes[ny, nx]
 
-    def _probe(self, size: tuple[int, int]) -> tuple[Probe, Mask]:
-        if size not in self.probes:
-            probe = Probe(self.ask, self.inputs, *size)
-            self.probes[size] = probe, _alive(probe)
-        return self.probes[size]
+    def _along(self, axis: Axis, size: int) -> Probe:
+        return self._probe(*((self.smallest, size) if axis == "x" else (size, self.smallest)))
 
-    def _reaches(self, block: int) -> dict[str, Reach]:
-        """By input. Once one has no end, the others are looked at in the smallest arrays alone."""
+    def _moves(self, axis: Axis) -> tuple[int, int] | None:
+        """The least shift of the values that shifts the answers, and the margin at the edges.
+
+        First the answers of a small array must be, but for its edge, those of the largest one:
+        what depends on an array's size, or reads around its edge from far, is not looked at in too
+        small an array. None where that is never so, or where no shift does.
+        """
+        largest = self._along(axis, SIZES[-1])
+        for size in (size for size in SIZES[:-1] if size >= self.smallest):
+            probe = self._along(axis, size)
+            cut = _margin(probe, probe.answers(0), largest.answers(0), axis, 0)
+            enough = [s for s in SIZES if cut is not None and s >= max(size, 2 * cut + 2)]
+            if not enough:
+                continue
+            self.sizes[axis] = enough[0]
+            probe = self._along(axis, enough[0])
+            for shift in SHIFTS:
+                moved = probe.ask(0, **{f"d{axis}": shift})
+                margin = _margin(probe, probe.answers(0), moved, axis, shift)
+                if margin is not None:
+                    return shift, max(margin, cut or 0)
+        return None
+
+    def _reaches(self, block: int | None) -> dict[str, Reach]:
+        """By input. Once it is known that there is no end, only the smallest arrays are asked."""
         found: dict[str, Reach] = {}
+        is_global = block is None
         for item in self.inputs:
-            seen = self._look(self.smallest, self.smallest, item.name, block)
-            known_global = not all(reach.bounded for reach in found.values())
             sides: list[int | None] = []
             for axis in AXES:
-                span = seen[axis].settled
-                if span is None and not known_global and None not in sides:
-                    span = self._farther(axis, item.name, block)
+                sizes = [s for s in SIZES if s >= self.sizes[axis]]
+                span = self._span(axis, item.name, block or 1, sizes[:1] if is_global else sizes)
+                is_global |= span is None
                 # what moves behind the changed cell reads before itself
                 sides += [None, None] if span is None else [span[1], span[0]]
             found[item.name] = Reach(*sides)
         return found
 
-    def _farther(self, axis: Axis, name: str, block: int) -> Span | None:
-        """The span in larger and larger arrays."""
+    def _span(self, axis: Axis, name: str, block: int, sizes: Sequence[int]) -> Span | None:
+        """Where answers move, in arrays of the first of the sizes in which there is an end."""
         seen = _Seen()
-        for ny, nx in self._sizes(axis):
-            seen = self._look(ny, nx, name, block)[axis]
-            self.settled[axis] = max(self.settled[axis], nx if axis == "x" else ny)
+        for size in sizes:
+            self.sizes[axis] = size
+            probe = self._along(axis, size)
+            key = probe.ny, probe.nx, name
+            if key not in self.seen:
+                self.seen[key] = _look(probe, name, block)
+            seen = self.seen[key][axis]
             if seen.settled is not None:
                 return seen.settled
         if seen.strong is not None and seen.exact is None:
@@ -264,70 +203,60 @@ class _Measurement:
             )
         elif seen.strong is not None:
             self.remarks.append(
-                f"NaN in '{name}' goes everywhere, finite values do not; they are what counts"
+                f"NaN in '{name}' goes everywhere, finite values do not, and they are what counts"
             )
         return seen.strong
 
-    def _look(self, ny: int, nx: int, name: str, block: int) -> dict[Axis, _Seen]:
-        """Change cells in the middle, one for each place in a block."""
-        probe, alive = self._probe((ny, nx))
-        found: dict[Axis, _Seen] = {"x": _Seen(), "y": _Seen()}
-        for place in range(block):
-            y, x = ny // 2 + place, nx // 2 + place
-            for number in probe.usable:
-                base, answers = probe.answers[number], probe.ask_with(number, name, y, x)
-                exact, strong = (probe.changed(base, answers, t) for t in (0.0, ROUNDING))
-                for axis, seen in found.items():
-                    at = x if axis == "x" else y
-                    seen.exact = _wider(seen.exact, _span(exact, alive, axis, at))
-                    seen.strong = _wider(seen.strong, _span(strong, alive, axis, at))
-                if found["x"].strong is None and found["y"].strong is None:
-                    return found
-            try:
-                answers = probe.ask_with(probe.usable[0], name, y, x, nan=True)
-            except Exception:  # it refuses NaN: the finite changes alone count
-                continue
-            marked = probe.changed(probe.answers[probe.usable[0]], answers)
-            for axis, seen in found.items():
-                seen.nan = _wider(seen.nan, _span(marked, alive, axis, x if axis == "x" else y))
-        return found
-
-    def _moves(self, axis: Axis) -> tuple[int, int] | None:
-        """The least shift that moves answers with the values, and the margin at edges."""
-        large = [size for size in self._sizes(axis) if max(size) >= self.settled[axis]]
-        for size in large[:2]:
-            probe, _ = self._probe(size)
-            number = probe.usable[0]
-            for shift in SHIFTS:
-                moved = probe.ask(number, **{f"d{axis}": shift})
-                margin = _margin(probe, probe.answers[number], moved, axis, shift)
-                if margin is not None:
-                    return shift, margin
-        return None
-
-    def _enough(self, width: int, block: int) -> int | None:
-        """The least width, from `width` on, beyond which nothing matters: all that lies farther
-        from the cells of a block is replaced, and their answers stay. None: there is none.
+    def _enough(self, reaches: Mapping[str, Reach], block: int) -> int | None:
+        """The least width, from that of `reaches` on, beyond which nothing matters: all that lies
+        farther from the cells of a block is replaced, and their answers stay. None: there is none.
 
         This is what a halo is for, and finds what changes of single cells do not show.
         """
-        probe, _ = self._probe((self.settled["y"], self.settled["x"]))
+        wide_x = max((max(r.west or 0, r.east or 0) for r in reaches.values()), default=0)
+        wide_y = max((max(r.south or 0, r.north or 0) for r in reaches.values()), default=0)
+        probe = self._probe(self.sizes["y"], self.sizes["x"])
         y, x = probe.ny // 2, probe.nx // 2
         cells = slice(y, y + block), slice(x, x + block)
-        tolerance = ROUNDING if self.remarks else 0.0
         pairs = list(zip(probe.usable, (*probe.usable[1:], probe.usable[0]), strict=True))
-        for wide in range(width, min(y, x)):
-            kept = Box(x - wide, x + block + wide, y - wide, y + block + wide)
-            answers = [probe.ask_blend(number, other, kept) for number, other in pairs]
-            if not any(
-                probe.changed(probe.answers[number], answer, tolerance)[cells].any()
-                for (number, _), answer in zip(pairs, answers, strict=True)
-            ):
-                return wide
+        for more in range(min(y - wide_y, x - wide_x)):
+            across, along = wide_x + more, wide_y + more
+            kept = Box(x - across, x + block + across, y - along, y + block + along)
+            changed = [
+                probe.changed(
+                    probe.answers(number), probe.ask_blend(number, other, kept), bool(self.remarks)
+                )[cells].any()
+                for number, other in pairs
+            ]
+            if not any(changed):
+                return max(across, along)
         return None
 
 
-def _span(moved: Mask, alive: Mask, axis: Axis, at: int) -> Span | None:
+def _look(probe: Probe, name: str, block: int) -> dict[Axis, _Seen]:
+    """Change cells in the middle, one for each place in a block."""
+    found: dict[Axis, _Seen] = {axis: _Seen() for axis in AXES}
+    for place in range(block):
+        y, x = probe.ny // 2 + place, probe.nx // 2 + place
+        for number in probe.usable:
+            base, answers = probe.answers(number), probe.ask_with(number, name, y, x)
+            exact, strong = probe.changed(base, answers), probe.changed(base, answers, rounded=True)
+            for axis, seen in found.items():
+                at = x if axis == "x" else y
+                seen.exact = _wider(seen.exact, _moved(exact, probe.alive, axis, at))
+                seen.strong = _wider(seen.strong, _moved(strong, probe.alive, axis, at))
+        try:
+            answers = probe.ask_with(probe.usable[0], name, y, x, nan=True)
+        except Exception:  # it refuses NaN: the finite changes alone count
+            continue
+        marked = probe.changed(probe.answers(probe.usable[0]), answers)
+        for axis, seen in found.items():
+            at = x if axis == "x" else y
+            seen.nan = _wider(seen.nan, _moved(marked, probe.alive, axis, at))
+    return found
+
+
+def _moved(moved: Mask, alive: Mask, axis: Axis, at: int) -> Span | None:
     """Cells of `moved` before and behind `at`; None if they reach the end of what is alive."""
     across = 0 if axis == "x" else 1
     cells = np.flatnonzero(moved.any(axis=across))
@@ -340,26 +269,22 @@ def _span(moved: Mask, alive: Mask, axis: Axis, at: int) -> Span | None:
 
 
 def _margin(
-    probe: Probe,
-    still: Mapping[str, NDArray[np.floating]],
-    moved: Mapping[str, NDArray[np.floating]],
-    axis: Axis,
-    shift: int,
+    probe: Probe, still: Mapping[str, Array], moved: Mapping[str, Array], axis: Axis, shift: int
 ) -> int | None:
-    """Cells from an array's edge within which `moved` is not `still`, moved; None: everywhere."""
+    """Cells from an array's edge within which `moved` is not `still`, shifted; None: everywhere.
+
+    `moved` may be longer than `still`.
+    """
     widest = 0
-    for name, one in still.items():
-        other = moved[name]
-        one, other = (np.moveaxis(a, 2 if axis == "x" else 1, 0) for a in (one, other))
-        if len(one) < shift + CORE:
-            return None
-        different = differs(one[shift:], other[:-shift], ROUNDING).reshape(len(one) - shift, -1)
-        wrong = np.flatnonzero(different.any(axis=1))
-        length = len(different)
-        edges = np.concatenate(([-1], wrong, [length]))
+    for name in still:
+        along = 2 if axis == "x" else 1
+        one = np.moveaxis(still[name], along, 0)[shift:]
+        other = np.moveaxis(moved[name], along, 0)[: len(one)]
+        different = differs(one, other, probe.rounding).any(axis=(1, 2))
+        edges = np.concatenate(([-1], np.flatnonzero(different), [len(one)]))
         gap = int(np.argmax(np.diff(edges)))
         first, last = int(edges[gap]) + 1, int(edges[gap + 1])
         if last - first < CORE:
             return None
-        widest = max(widest, probe.crop(name, still[name]) + max(first, length - last))
+        widest = max(widest, probe.crop(name, still[name]) + max(first, len(one) - last))
     return widest

@@ -15,19 +15,21 @@ from coupler.command.tables import size_text
 from coupler.spec import ComponentSpec, CouplingSpec, ExchangeSpec
 from coupler.spec_yaml import hint
 from ml_server.halo import Fit
-from ml_server.predictor import PredictorError
+from ml_server.predictor import Predictor, PredictorError
 
 DAY = 86400.0  # [s]
 
 
 @dataclass
 class Findings:
-    """Mistakes stop a run; warnings and notes do not; `passed` says what was looked at."""
+    """Mistakes stop a run; warnings and notes do not; `passed` says what was looked at; `fitted`
+    are the workers' predictors, with the spec's halos for them."""
 
     errors: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     passed: list[str] = field(default_factory=list)
+    fitted: list[tuple[Predictor, Fit]] = field(default_factory=list)
 
 
 def check_spec(spec: CouplingSpec, load: bool = True, launcher: str = "mpirun") -> Findings:
@@ -113,6 +115,7 @@ def _check_worker(
     findings.passed.append(
         f"{component.name}: {_ranks(component)} of {predictor.name}, which takes {takes}"
     )
+    findings.fitted.append((predictor, fit))
     _check_halo(fit, component, findings)
     return fit.spec
 

@@ -42,6 +42,7 @@ from coupler.command.help_texts import (
 )
 from coupler.command.plan import build_plan, choose_worker, parse_ranks, plan_json, with_ranks
 from coupler.command.replay_run import ReplayOptions, replay_record
+from coupler.command.seams import check_seams
 from coupler.command.tables import print_plan, say
 from coupler.spec import CouplingSpec
 from coupler.spec_load import load_spec
@@ -134,6 +135,20 @@ def _parser() -> argparse.ArgumentParser:
         )
     _add_replay(replay)
     _add_fake(fake)
+    check.add_argument(
+        "--seams",
+        action="store_true",
+        help="also ask the predictor about random fields, the whole grid at once and box by box",
+    )
+    check.add_argument(
+        "--plot",
+        metavar="FILE",
+        nargs="?",
+        type=Path,
+        const=Path(),
+        help="with --seams: draw where they differ (default FILE: SPEC's name with .seams.png, "
+        "here)",
+    )
     plan.add_argument("--json", action="store_true", help="the whole plan as JSON")
     plan.add_argument(
         "--plot",
@@ -258,12 +273,24 @@ def _launcher(options: argparse.Namespace) -> tuple[str, ...]:
 
 
 def _check(options: argparse.Namespace, console: Console) -> int:
+    if (options.plot is not None and not options.seams) or (options.seams and options.no_load):
+        raise SpecError(["check: --plot draws what --seams finds, and that loads the predictor"])
     spec = _load(options)
     findings = check_spec(spec, not options.no_load, _launcher(options)[0])
     for text in findings.passed:
         say(console, f"ok       {text}", "green")
     _say_remarks(findings, console)
-    return _say_mistakes(findings.errors) if findings.errors else 0
+    if findings.errors:
+        return _say_mistakes(findings.errors)
+    if not options.seams:
+        return 0
+    path = _picture_path(options.plot, spec, "seams")
+    return 0 if check_seams(console, findings.fitted, path) else 1
+
+
+def _picture_path(asked: Path | None, spec: CouplingSpec, what: str) -> Path | None:
+    """The file to draw: as typed, or named after the spec; None if none is asked for."""
+    return asked if asked is None or asked.name else Path(f"{spec.path.stem}.{what}.png")
 
 
 def _plan(options: argparse.Namespace, console: Console) -> int:
@@ -274,9 +301,9 @@ def _plan(options: argparse.Namespace, console: Console) -> int:
         print(json.dumps(plan_json(plan), indent=2))
     else:
         print_plan(console, spec, plan)
-    if options.plot is None:
+    path = _picture_path(options.plot, spec, "plan")
+    if path is None:
         return 0
-    path = options.plot if options.plot.name else Path(f"{spec.path.stem}.plan.png")
     # the stdout of --json is JSON and nothing else
     said = Console(stderr=True) if options.json else console
     return 0 if draw_worker(said, path, *drawn) else 1

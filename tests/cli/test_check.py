@@ -203,7 +203,7 @@ def test_the_whole_domain_is_for_one_rank(
     spec = str(write_toy(tmp_path, ("toy_predictors:double", "toy_predictors:mean")))
     assert main(["check", spec]) == 0
     why = (
-        "its answers move with 'a' at any distance that was tried, 127 cells (so does pooling, "
+        "its answers move with 'a' at any distance that was tried, 143 cells (so does pooling, "
         "normalisation, attention or FFT over the domain)"
     )
     whole = "toy.yaml:7: toy_predictors:mean needs the whole domain at once"
