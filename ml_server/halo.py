@@ -64,8 +64,8 @@ def _why_global(field: ReceptiveField) -> str:
             f"{FARTHEST} cells (so does pooling, normalisation, attention or FFT over the domain)"
         )
     return (
-        "its answers depend on where in its array a cell lies (as with positions that are counted "
-        "from the array's edge, or statistics over all of it)"
+        "its answers depend on the size of its array or on where in it a cell lies (as with "
+        "positions counted from the array's edge, or statistics over all of it)"
     )
 
 

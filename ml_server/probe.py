@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from coupler.decomposition import Box
 from coupler.spec import CouplingSpec, FieldSpec
-from ml_server.predictor import Predictor
+from ml_server.predictor import Predictor, named
 
 Array = NDArray[Any]
 Ask = Callable[[Mapping[str, Any]], dict[str, Array]]
@@ -88,19 +88,19 @@ CHANGES = (0.75, 1000.0, -0.5)  # to a cell in each of the surroundings
 
 
 def asker(predictor: Predictor, outputs: Sequence[str]) -> Ask:
-    """Asks a copy of `predictor`, where it can be copied, so that what it keeps stays as it is.
+    """Asks a copy of `predictor`, where it can be copied, so that what it keeps stays as it is; a
+    torch module is called as it is, on the CPU.
 
     The answers are those named in `outputs`. Raises Unmeasurable for answers that no run accepts.
     """
-    try:
-        asked = copy.deepcopy(predictor)
-    except Exception:  # whatever a user's class raises
-        asked = predictor
+    call = _function(predictor)
 
     def ask(arrays: Mapping[str, Any]) -> dict[str, Array]:
+        names = arrays if predictor.parameters is None else predictor.parameters
+        arguments = {name: arrays[name] for name in names if name in arrays}
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = asked(arrays, outputs)
+            found = named(call(arguments), outputs, predictor.name)
         lacking = [name for name in outputs if name not in found]
         if lacking:
             raise Unmeasurable(f"the answer lacks '{lacking[0]}'")
@@ -114,6 +114,33 @@ def asker(predictor: Predictor, outputs: Sequence[str]) -> Ask:
     return ask
 
 
+def _function(predictor: Predictor) -> Callable[[Mapping[str, Any]], Any]:
+    """What answers to NumPy arrays by name."""
+    try:
+        function = copy.deepcopy(predictor.function)
+    except Exception:  # whatever a user's class raises
+        function = predictor.function
+    if not predictor.uses_torch:
+        return lambda arguments: function(**arguments)
+    import torch
+
+    dtype = None  # a module that casts takes fields as they come
+    if not getattr(function, "casts", False):
+        parameters: Iterable[Any] = getattr(function, "parameters", tuple)()
+        dtype = next((p.dtype for p in parameters if p.is_floating_point()), None)
+
+    def tensor(value: Any) -> Any:
+        if not isinstance(value, np.ndarray):
+            return value
+        return torch.from_numpy(value).to(dtype=dtype if value.dtype.kind == "f" else None)
+
+    def infer(arguments: Mapping[str, Any]) -> Any:
+        with torch.inference_mode():
+            return function(**{name: tensor(value) for name, value in arguments.items()})
+
+    return infer
+
+
 def _array(value: Any) -> Array:
     """A copy: a predictor may answer with the same array again."""
     if hasattr(value, "detach"):
@@ -122,13 +149,22 @@ def _array(value: Any) -> Array:
     return np.array(value)
 
 
+def coarsest(kinds: Iterable[str]) -> str:
+    """Of the names of floating-point types."""
+    return max((kind for kind in kinds if kind in PRECISION), key=PRECISION.__getitem__)
+
+
+def weights_of(predictor: Predictor) -> set[str]:
+    """The types of a network's weights."""
+    parameters: Iterable[Any] = getattr(predictor.function, "parameters", tuple)()
+    return {f"{p.dtype}".removeprefix("torch.") for p in parameters}
+
+
 def rounding_of(predictor: Predictor, inputs: Sequence[Input]) -> float:
     """What answers may differ by, in units of the largest, if they are computed in another order:
     64 units in the last place of the coarsest of the wire and the network's weights."""
-    kinds = [item.dtype for item in inputs]
-    parameters: Iterable[Any] = getattr(predictor.function, "parameters", tuple)()
-    kinds += [f"{p.dtype}".removeprefix("torch.") for p in parameters]
-    return 64 * max((PRECISION[kind] for kind in set(kinds) if kind in PRECISION), default=0.0)
+    kinds = {item.dtype for item in inputs} | weights_of(predictor) | {"float64"}
+    return 64 * PRECISION[coarsest(kinds)]
 
 
 class Probe:

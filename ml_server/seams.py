@@ -20,14 +20,22 @@ from coupler.serial import cell_numbers, filled
 from coupler.spec import CouplingSpec, FieldSpec, GridSpec
 from coupler.spec_exchanges import mirror_error
 from ml_server.halo import Fit
-from ml_server.predictor import Predictor
-from ml_server.probe import Ask, Unmeasurable, asker, plausible, sort_of
+from ml_server.predictor import Predictor, PredictorError
+from ml_server.probe import (
+    Ask,
+    Unmeasurable,
+    asker,
+    coarsest,
+    plausible,
+    sort_of,
+    weights_of,
+)
 
 Array = NDArray[Any]
 Place = Literal["seam", "wall", "periodic", "fold", "inside"]
 PLACES: tuple[Place, ...] = get_args(Place)
 
-TOLERANCE = {"float64": 1e-12, "float32": 1e-6}  # of the largest answer; others: 1e-2
+TOLERANCE = {"float64": 1e-12, "float32": 1e-6}  # of the largest answer; coarser types: 1e-2
 MOST = 4_000_000  # cells and levels of the grid that is tried; larger ones have a stand-in
 LAND = 0.1  # of the cells
 SEED = 4
@@ -40,7 +48,7 @@ class Comparison:
     name: str
     difference: Array  # (y, x): the largest of all levels; infinite where one of the two is NaN
     scale: float  # the largest answer
-    dtype: str
+    dtype: str  # the coarsest of the network's weights and the answers
     places: Mapping[Place, NDArray[np.bool_]]  # (y, x); a cell may be near several edges
 
     def largest(self, place: Place) -> float:
@@ -79,7 +87,8 @@ class Seams:
 def compare_seams(predictor: Predictor, fit: Fit) -> Seams:
     """The predictor on random fields, whole and in the boxes of the spec's ranks.
 
-    Raises Unmeasurable where there is nothing to compare, and what the predictor raises.
+    Raises Unmeasurable where there is nothing to compare, PredictorError for answers of a shape
+    that no run accepts, and what the predictor raises.
     """
     spec, worker = fit.spec, fit.worker
     if fit.field is not None and fit.field.is_global:
@@ -98,7 +107,8 @@ def compare_seams(predictor: Predictor, fit: Fit) -> Seams:
         remarks += (f"{predictor.name} refuses a wider halo: the whole has the ranks' own",)
         whole = trial.whole(0)
     places = trial.places()
-    found = tuple(_compare(name, whole[name], ranks[name], places) for name in ranks)
+    kinds = weights_of(predictor)
+    found = tuple(_compare(name, whole[name], ranks[name], kinds, places) for name in ranks)
     return Seams(worker, predictor.name, trial.split, trial.halo, found, remarks)
 
 
@@ -107,14 +117,19 @@ def _answers(spec: CouplingSpec, worker: str) -> tuple[FieldSpec, ...]:
 
 
 def _compare(
-    name: str, whole: Array, ranks: Array, places: Mapping[Place, NDArray[np.bool_]]
+    name: str,
+    whole: Array,
+    ranks: Array,
+    weights: set[str],
+    places: Mapping[Place, NDArray[np.bool_]],
 ) -> Comparison:
+    dtype = coarsest({f"{ranks.dtype}"} | weights)
     with np.errstate(invalid="ignore"):
         difference = np.abs(whole.astype(float) - ranks)
     difference[np.isnan(whole) & np.isnan(ranks)] = 0.0
     difference[np.isnan(difference)] = np.inf
     scale = float(np.max(np.abs(whole), initial=0.0, where=np.isfinite(whole)))
-    return Comparison(name, difference.max(axis=0), scale, f"{ranks.dtype}", places)
+    return Comparison(name, difference.max(axis=0), scale, dtype, places)
 
 
 def _of_moderate_size(
@@ -215,8 +230,9 @@ def _middle(name: str, answer: Array, box: Box) -> Array:
     """The cells of `box`: an answer is padded by as many cells on each side, or by none."""
     rim, odd = divmod(answer.shape[1] - box.ny, 2)
     if odd or rim < 0 or answer.shape[1:] != (box.ny + 2 * rim, box.nx + 2 * rim):
-        raise Unmeasurable(
-            f"answer '{name}' has shape {answer.shape} for {box.ny} x {box.nx} cells and a halo"
+        raise PredictorError(
+            f"answer '{name}' has shape {answer.shape} for a box of {box.ny} x {box.nx} cells, "
+            "expected as many cells, or as many more on all four sides"
         )
     return answer[:, rim : rim + box.ny, rim : rim + box.nx]
 

@@ -14,7 +14,7 @@ from coupler.command.coupled_run import say_no_picture
 from coupler.command.tables import say
 from coupler.spec_yaml import SpecError
 from ml_server.halo import Fit
-from ml_server.predictor import Predictor
+from ml_server.predictor import Predictor, PredictorError
 from ml_server.probe import Unmeasurable
 from ml_server.seams import PLACES, Comparison, Seams, compare_seams
 
@@ -31,7 +31,8 @@ def check_seams(
             say(console, f"note     {fit.worker}: seams: {predictor.name}: {reason}")
             continue
         except Exception as error:  # whatever a user's predictor raises
-            say(console, f"{fit.worker}: seams: {predictor.name}: {type(error).__name__}: {error}")
+            kind = "" if isinstance(error, PredictorError) else f"{type(error).__name__}: "
+            say(console, f"{fit.worker}: seams: {predictor.name}: {kind}{error}", "bold red")
             passed = False
             continue
         _print(console, seams)
