@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from coupler.decomposition import decompose
 from coupler.spec import CouplingSpec, ExchangeSpec
 from coupler.spec_exchanges import mirror_error
+from ml_server.plausible import inputs_of
 from ml_server.predictor import Predictor, PredictorError
-from ml_server.probe import Unmeasurable, inputs_of
+from ml_server.probe import Unmeasurable
 from ml_server.reach import ReceptiveField
 from ml_server.receptive import FARTHEST, measure
 

@@ -1,90 +1,30 @@
 # SPDX-License-Identifier: MIT
-"""A predictor asked outside a run: plausible random fields in, arrays out.
-
-Masks are recognised by their name, other static fields are positive, vector components have either
-sign, other scalars are positive: nothing that a closure divides by is 0, unless it is land.
-"""
+"""A predictor asked outside a run: random fields in, arrays out."""
 
 from __future__ import annotations
 
 import copy
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coupler.decomposition import Box
-from coupler.spec import CouplingSpec, FieldSpec
-from ml_server.predictor import Predictor, named
+from ml_server.plausible import CHANGES, COLUMNS, SURROUNDINGS, Array, Input, drawn
+from ml_server.predictor import RESERVED, Predictor, named
 
-Array = NDArray[Any]
 Ask = Callable[[Mapping[str, Any]], dict[str, Array]]
-Sort = Literal["mask", "metric", "vector", "scalar"]
 
-SEED = 20
 SHIFTS = (*range(1, 17), 20, 24, 32)  # cells by which the same values are moved
 PRECISION = {k: float(np.finfo(k).eps) for k in ("float16", "float32", "float64")}
 PRECISION["bfloat16"] = 2.0**-7
-COLUMNS = 320  # cells along x that are drawn: as many as any probe needs
 
 
 class Unmeasurable(Exception):
     """Why nothing can be said about a predictor."""
-
-
-@dataclass(frozen=True, slots=True)
-class Input:
-    """A field as its exchange brings it: (levels, y, x), padded by `halo` cells."""
-
-    name: str
-    levels: int
-    sort: Sort
-    halo: int
-    dtype: str
-
-
-def inputs_of(spec: CouplingSpec, worker: str) -> tuple[Input, ...]:
-    """All that the exchanges bring to `worker`."""
-    return tuple(
-        Input(f.name, f.levels, sort_of(f, f in e.static), e.halo, e.wire)
-        for e in spec.incoming(worker)
-        for f in (*e.fields, *e.static)
-    )
-
-
-def sort_of(field: FieldSpec, static: bool) -> Sort:
-    if "mask" in field.name.lower():
-        return "mask"
-    if static:
-        return "metric"
-    return "scalar" if field.kind == "scalar" else "vector"
-
-
-def plausible(sort: Sort, shape: Sequence[int], rng: np.random.Generator) -> Array:
-    """Values near 1, all sea."""
-    if sort == "mask":
-        return np.ones(shape)
-    return rng.standard_normal(shape) if sort == "vector" else rng.uniform(0.5, 1.5, shape)
-
-
-def any_sign(sort: Sort, shape: Sequence[int], rng: np.random.Generator) -> Array:
-    """As plausible, but scalars have either sign."""
-    return plausible("vector" if sort == "scalar" else sort, shape, rng)
-
-
-def with_land(sort: Sort, shape: Sequence[int], rng: np.random.Generator) -> Array:
-    """As plausible, with a fifth of every mask land."""
-    if sort == "mask":
-        return (rng.uniform(size=shape) > 0.2).astype(float)
-    return plausible(sort, shape, rng)
-
-
-SURROUNDINGS = (plausible, any_sign, with_land)
-CHANGES = (0.75, 1000.0, -0.5)  # to a cell in each of the surroundings
 
 
 def asker(predictor: Predictor, outputs: Sequence[str]) -> Ask:
@@ -96,8 +36,10 @@ def asker(predictor: Predictor, outputs: Sequence[str]) -> Ask:
     call = _function(predictor)
 
     def ask(arrays: Mapping[str, Any]) -> dict[str, Array]:
-        names = arrays if predictor.parameters is None else predictor.parameters
-        arguments = {name: arrays[name] for name in names if name in arrays}
+        asked = predictor.parameters
+        if asked is None:
+            asked = tuple(name for name in arrays if name not in RESERVED)
+        arguments = {name: arrays[name] for name in asked if name in arrays}
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = named(call(arguments), outputs, predictor.name)
@@ -224,7 +166,7 @@ class Probe:
         """Copies of all inputs, of the window that begins at cell dy, dx of surroundings."""
         found: dict[str, Any] = {"date": 0}
         if number not in self._fields:
-            self._fields[number] = _fields(self._inputs, number, self.ny + max(SHIFTS))
+            self._fields[number] = drawn(self._inputs, number, self.ny + max(SHIFTS))
         for name, field in self._fields[number].items():
             rim = self._rim[name]
             rows = slice(dy + rim, dy + self.ny - rim)
@@ -300,19 +242,6 @@ class Probe:
         return found
 
 
-def _fields(inputs: Sequence[Input], number: int, rows: int) -> dict[str, Array]:
-    """By name (level, y, x), of surroundings `number`: the same values in arrays of every size,
-    since they are drawn row by row."""
-    rng = [np.random.default_rng((SEED, number, index)) for index in range(len(inputs))]
-    make = SURROUNDINGS[number]
-    return {
-        item.name: np.moveaxis(make(item.sort, (rows, item.levels, COLUMNS), r), 0, 1).astype(
-            item.dtype
-        )
-        for item, r in zip(inputs, rng, strict=True)
-    }
-
-
 def _finite(answers: Mapping[str, Array]) -> bool:
     return all(bool(np.isfinite(answer).all()) for answer in answers.values())
 
@@ -327,10 +256,6 @@ def differs(a: Array, b: Array, rounding: float | None) -> NDArray[np.bool_]:
             largest = max(float(np.max(np.abs(x), initial=0, where=np.isfinite(x))) for x in (a, b))
             same |= np.abs(a - b) <= rounding * largest
     return ~same
-
-
-def one_level(inputs: Sequence[Input]) -> tuple[Input, ...]:
-    return tuple(replace(item, levels=1) for item in inputs)
 
 
 def levels_are_alike(ask: Ask, inputs: Sequence[Input], probe: Probe) -> bool:

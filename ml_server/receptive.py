@@ -20,18 +20,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coupler.decomposition import Box
+from ml_server.plausible import Array, Input, one_level
 from ml_server.predictor import Predictor
 from ml_server.probe import (
     SHIFTS,
-    Array,
     Ask,
-    Input,
     Probe,
     Unmeasurable,
     asker,
     differs,
     levels_are_alike,
-    one_level,
     rounding_of,
 )
 from ml_server.reach import Reach, ReceptiveField

@@ -20,16 +20,9 @@ from coupler.serial import cell_numbers, filled
 from coupler.spec import CouplingSpec, FieldSpec, GridSpec
 from coupler.spec_exchanges import mirror_error
 from ml_server.halo import Fit
+from ml_server.plausible import plausible, sort_of
 from ml_server.predictor import Predictor, PredictorError
-from ml_server.probe import (
-    Ask,
-    Unmeasurable,
-    asker,
-    coarsest,
-    plausible,
-    sort_of,
-    weights_of,
-)
+from ml_server.probe import Ask, Unmeasurable, asker, coarsest, weights_of
 
 Array = NDArray[Any]
 Place = Literal["seam", "wall", "periodic", "fold", "inside"]

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from ml_server.plausible import Input
 from ml_server.predictor import Predictor
-from ml_server.probe import Input
 
 FIELDS = (Input("u", 2, "vector", 0, "float32"), Input("v", 2, "vector", 0, "float32"))
 

@@ -16,7 +16,8 @@ from torch import nn
 
 from halos.networks import FIELDS, Closure, Padded, predictor
 from ml_server.closures import ZannaBolton2020
-from ml_server.probe import Input, Unmeasurable
+from ml_server.plausible import Input
+from ml_server.probe import Unmeasurable
 from ml_server.reach import Reach, ReceptiveField
 from ml_server.receptive import FARTHEST, measure
 
