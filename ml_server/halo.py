@@ -159,6 +159,7 @@ def _check_crops(
                 raise PredictorError(
                     f"{widest.place}: halo: got {widest.halo}, expected {crop}: answer '{name}' of "
                     f"{predictor.name} is {crop} cells narrower than its inputs on each side"
+                    + (f", though it reads {field.halo}" if field.halo > crop else "")
                 )
 
 

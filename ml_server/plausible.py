@@ -20,7 +20,7 @@ Array = NDArray[Any]
 Sort = Literal["mask", "metric", "vector", "scalar"]
 
 SEED = 20
-COLUMNS = 320  # cells along x that are drawn: as many as any probe needs
+LAND = 0.2  # of a mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,41 +51,50 @@ def sort_of(field: FieldSpec, static: bool) -> Sort:
     return "scalar" if field.kind == "scalar" else "vector"
 
 
-def plausible(sort: Sort, shape: Sequence[int], rng: np.random.Generator) -> Array:
-    """Values near 1, all sea."""
+def plausible(sort: Sort, uniform: Array) -> Array:
+    """Values near 1, all sea, from random numbers 0 <= u < 1."""
     if sort == "mask":
-        return np.ones(shape)
-    return rng.standard_normal(shape) if sort == "vector" else rng.uniform(0.5, 1.5, shape)
+        return np.ones_like(uniform)
+    return np.sqrt(12) * (uniform - 0.5) if sort == "vector" else uniform + 0.5
 
 
-def any_sign(sort: Sort, shape: Sequence[int], rng: np.random.Generator) -> Array:
+def any_sign(sort: Sort, uniform: Array) -> Array:
     """As plausible, but scalars have either sign."""
-    return plausible("vector" if sort == "scalar" else sort, shape, rng)
+    return plausible("vector" if sort == "scalar" else sort, uniform)
 
 
-def with_land(sort: Sort, shape: Sequence[int], rng: np.random.Generator) -> Array:
-    """As plausible, with a fifth of every mask land."""
-    if sort == "mask":
-        return (rng.uniform(size=shape) > 0.2).astype(float)
-    return plausible(sort, shape, rng)
+def with_land(sort: Sort, uniform: Array) -> Array:
+    """As plausible, with some of every mask land."""
+    return (uniform >= LAND).astype(float) if sort == "mask" else plausible(sort, uniform)
 
 
 SURROUNDINGS = (plausible, any_sign, with_land)
-CHANGES = (0.75, 1000.0, -0.5)  # to a cell in each of the surroundings
+# To a cell in each of the surroundings: small ones, and large ones that pass any threshold.
+CHANGES = ((0.75,), (1000.0, -1000.0), (-0.5,))
 
 
 def one_level(inputs: Sequence[Input]) -> tuple[Input, ...]:
     return tuple(replace(item, levels=1) for item in inputs)
 
 
-def drawn(inputs: Sequence[Input], number: int, rows: int) -> dict[str, Array]:
-    """By name (level, y, x), of surroundings `number`: the same values in arrays of every size,
-    since they are drawn row by row."""
-    rng = [np.random.default_rng((SEED, number, index)) for index in range(len(inputs))]
-    make = SURROUNDINGS[number]
+def drawn(inputs: Sequence[Input], number: int, ny: int, nx: int) -> dict[str, Array]:
+    """By name (level, y, x), of surroundings `number`: in arrays of every size the same values."""
     return {
-        item.name: np.moveaxis(make(item.sort, (rows, item.levels, COLUMNS), r), 0, 1).astype(
-            item.dtype
-        )
-        for item, r in zip(inputs, rng, strict=True)
+        item.name: SURROUNDINGS[number](
+            item.sort, _uniform((SEED, number, index), (item.levels, ny, nx))
+        ).astype(item.dtype)
+        for index, item in enumerate(inputs)
     }
+
+
+def _uniform(key: tuple[int, int, int], shape: tuple[int, int, int]) -> Array:
+    """0 <= u < 1 for each (level, y, x), whatever the shape: the mixing function of SplitMix64 of
+    their numbers (Steele, Lea and Flood 2014, doi:10.1145/2714064.2660195)."""
+    start, *steps = np.random.default_rng(key).integers(0, 2**64, 4, np.uint64) | np.uint64(1)
+    z = np.full(shape, start)
+    for axis, step in zip(np.ogrid[tuple(slice(n) for n in shape)], steps, strict=True):
+        z += axis.astype(np.uint64) * step
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        z = (z ^ (z >> np.uint64(shift))) * np.uint64(factor)
+    uniform: Array = (z ^ (z >> np.uint64(31))) * 2.0**-64
+    return uniform

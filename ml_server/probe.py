@@ -5,15 +5,15 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coupler.decomposition import Box
-from ml_server.plausible import CHANGES, COLUMNS, SURROUNDINGS, Array, Input, drawn
+from ml_server.plausible import CHANGES, SURROUNDINGS, Array, Input, drawn
 from ml_server.predictor import RESERVED, Predictor, named
 
 Ask = Callable[[Mapping[str, Any]], dict[str, Array]]
@@ -21,6 +21,7 @@ Ask = Callable[[Mapping[str, Any]], dict[str, Array]]
 SHIFTS = (*range(1, 17), 20, 24, 32)  # cells by which the same values are moved
 PRECISION = {k: float(np.finfo(k).eps) for k in ("float16", "float32", "float64")}
 PRECISION["bfloat16"] = 2.0**-7
+COLUMNS = 1000  # of the global grid that `cell` counts in; more than any probe has
 
 
 class Unmeasurable(Exception):
@@ -122,6 +123,7 @@ class Probe:
         self._sorts = {item.name: item.sort for item in inputs}
         self._rim = {item.name: widest - item.halo for item in inputs}
         self._inputs = inputs
+        self._drawn = ny + max(SHIFTS), nx + max(SHIFTS)
         self._fields: dict[int, dict[str, Array]] = {}
         self._answers: dict[int, dict[str, Array]] = {}
 
@@ -166,7 +168,7 @@ class Probe:
         """Copies of all inputs, of the window that begins at cell dy, dx of surroundings."""
         found: dict[str, Any] = {"date": 0}
         if number not in self._fields:
-            self._fields[number] = drawn(self._inputs, number, self.ny + max(SHIFTS))
+            self._fields[number] = drawn(self._inputs, number, *self._drawn)
         for name, field in self._fields[number].items():
             rim = self._rim[name]
             rows = slice(dy + rim, dy + self.ny - rim)
@@ -189,19 +191,31 @@ class Probe:
         arrays = self.arrays(0)
         return self._ask({n: a * np.nan if n in self._rim else a for n, a in arrays.items()})
 
-    def ask_with(
-        self, number: int, name: str, y: int, x: int, nan: bool = False
+    def ask_changed(
+        self, number: int, name: str, y: int, x: int
+    ) -> Iterator[tuple[dict[str, Array], bool]]:
+        """The answers where cell (y, x) of one field holds something else, at all its levels; and
+        whether that is NaN, which is tried in the first of the surroundings only."""
+        changes = CHANGES[number]
+        if self._sorts[name] == "mask":
+            yield self._ask_with(number, name, y, x, lambda cell: 1 - cell), False
+        else:
+            for change in changes:
+                yield self._ask_with(number, name, y, x, partial(_add, change)), False
+        if number == self.usable[0]:
+            try:
+                answers = self._ask_with(number, name, y, x, lambda cell: cell * np.nan)
+            except Exception:  # it refuses NaN: the finite changes alone count
+                return
+            yield answers, True
+
+    def _ask_with(
+        self, number: int, name: str, y: int, x: int, change: Callable[[Array], Array]
     ) -> dict[str, Array]:
-        """The answers where cell (y, x) of one field holds something else, at all its levels."""
         arrays = self.arrays(number)
         rim = self._rim[name]
         cell = arrays[name][:, y - rim, x - rim]
-        if nan:
-            cell[...] = np.nan
-        elif self._sorts[name] == "mask":
-            cell[...] = 1 - cell
-        else:
-            cell += (CHANGES[number] * (1 + np.arange(len(cell)) / 16)).astype(cell.dtype)
+        cell[...] = change(cell)
         return self._ask(arrays)
 
     def ask_blend(self, number: int, other: int, kept: Box) -> dict[str, Array]:
@@ -240,6 +254,11 @@ class Probe:
             cells = differs(a, other[name], self.rounding if rounded else None).any(axis=0)
             found[crop : self.ny - crop, crop : self.nx - crop] |= cells
         return found
+
+
+def _add(change: float, cell: Array) -> Array:
+    """Not the same at every level."""
+    return cell + change * (1 + np.arange(len(cell)) / 16)
 
 
 def _finite(answers: Mapping[str, Array]) -> bool:

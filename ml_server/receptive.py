@@ -237,20 +237,18 @@ def _look(probe: Probe, name: str, block: int) -> dict[Axis, _Seen]:
     for place in range(block):
         y, x = probe.ny // 2 + place, probe.nx // 2 + place
         for number in probe.usable:
-            base, answers = probe.answers(number), probe.ask_with(number, name, y, x)
-            exact, strong = probe.changed(base, answers), probe.changed(base, answers, rounded=True)
-            for axis, seen in found.items():
-                at = x if axis == "x" else y
-                seen.exact = _wider(seen.exact, _moved(exact, probe.alive, axis, at))
-                seen.strong = _wider(seen.strong, _moved(strong, probe.alive, axis, at))
-        try:
-            answers = probe.ask_with(probe.usable[0], name, y, x, nan=True)
-        except Exception:  # it refuses NaN: the finite changes alone count
-            continue
-        marked = probe.changed(probe.answers(probe.usable[0]), answers)
-        for axis, seen in found.items():
-            at = x if axis == "x" else y
-            seen.nan = _wider(seen.nan, _moved(marked, probe.alive, axis, at))
+            base = probe.answers(number)
+            for answers, is_nan in probe.ask_changed(number, name, y, x):
+                exact = probe.changed(base, answers)
+                strong = exact if is_nan else probe.changed(base, answers, rounded=True)
+                for axis, seen in found.items():
+                    at = x if axis == "x" else y
+                    span = _moved(exact, probe.alive, axis, at)
+                    if is_nan:
+                        seen.nan = _wider(seen.nan, span)
+                        continue
+                    seen.exact = _wider(seen.exact, span)
+                    seen.strong = _wider(seen.strong, _moved(strong, probe.alive, axis, at))
     return found
 
 

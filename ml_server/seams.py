@@ -242,7 +242,7 @@ def _random_fields(
         for field in (*e.fields, *e.static):
             shape = (field.levels, grid.ny, grid.nx)
             sort = sort_of(field, field in e.static)
-            values = plausible(sort, shape, rng)
+            values = plausible(sort, rng.uniform(size=shape))
             if sort in ("mask", "vector"):
                 values = values * masks[field.point]
             found[field.name] = values.astype(e.wire)

@@ -15,19 +15,24 @@ and how often. Begin with:
 """
 
 EXIT_CODES = """\
-exit codes: 0 fine; 1 the run failed; 2 mistakes in the spec or on the command line; 130 Ctrl-C
+exit codes: 0 fine; 1 the run failed, or seams differ; 2 mistakes in the spec or on the command
+line; 130 Ctrl-C
 """
 
 CHECK = (
     """\
 Find everything that can be wrong before a run: the spec, the namelist that the model reads, the
-executables and files of the commands, the predictor, its arguments and its halo. Each mistake is
-shown with its place in the spec and what to do about it.
+executables and files of the commands, the predictor, its arguments and how far it reads beyond its
+box, which is measured. Each mistake is shown with its place in the spec and what to do about it.
+--seams asks the predictor about random fields, on the whole grid and in the boxes of the ranks, and
+compares the answers at seams, boundaries and folds; --plot draws where they differ and needs
+matplotlib: pip install 'halocline[plot]'.
 """,
     """\
 examples:
   halocline check double_gyre.yaml
   halocline check double_gyre.yaml --no-load      without importing torch
+  halocline check double_gyre.yaml --seams --ranks closure=6
 """,
 )
 
@@ -35,7 +40,8 @@ PLAN = (
     """\
 Show the boxes of each component, every message of every exchange, its bytes, the imbalance and
 what the halo adds. No MPI is needed: the plan of a large run can be made on a laptop. A model
-decides its own boxes when it runs; here the even split that workers use stands in for them.
+decides its own boxes when it runs; here the even split that workers use stands in for them. Where
+the spec says halo: auto, the predictor is loaded and measured.
 --plot draws the boxes of both sides, and what one worker rank receives from whom; it needs
 matplotlib: pip install 'halocline[plot]'.
 """,

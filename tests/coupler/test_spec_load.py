@@ -330,6 +330,17 @@ def test_a_fold_needs_an_even_number_of_columns(tmp_path: Path) -> None:
     assert any("y closed, 8 x 1 cells, expected x periodic" in line for line in found), found
 
 
+def test_halo_auto_is_to_be_measured(tmp_path: Path) -> None:
+    written_halo = load_spec(written(tmp_path, SPEC)).exchanges[0]
+    assert (written_halo.halo, written_halo.measured) == (3, False)
+    auto = load_spec(written(tmp_path, SPEC.replace("halo: 3", "halo: auto"))).exchanges[0]
+    assert (auto.halo, auto.measured) == (0, True)
+    found = mistakes(tmp_path, SPEC.replace("halo: 3", "halo: atuo"))
+    assert found == [
+        "basin.yaml:22: halo: got 'atuo', expected a whole number, 0 or more, or 'auto'"
+    ]
+
+
 def test_mirrors_and_a_fold_bound_the_halo(tmp_path: Path) -> None:
     """Mirror images of the south that come back over the north fold would be wrong."""
     folded = SPEC.replace("y: closed", "y: closed, north: fold T").replace("replicate", "reflect")
