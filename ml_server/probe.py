@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coupler.decomposition import Box
+from ml_server.patience import within
 from ml_server.plausible import CHANGES, SURROUNDINGS, Array, Input, drawn
 from ml_server.predictor import RESERVED, Predictor, named
 
@@ -28,13 +29,15 @@ class Unmeasurable(Exception):
     """Why nothing can be said about a predictor."""
 
 
-def asker(predictor: Predictor, outputs: Sequence[str]) -> Ask:
+def asker(predictor: Predictor, outputs: Sequence[str], limit: float | None = None) -> Ask:
     """Asks a copy of `predictor`, where it can be copied, so that what it keeps stays as it is; a
     torch module is called as it is, on the CPU.
 
-    The answers are those named in `outputs`. Raises Unmeasurable for answers that no run accepts.
+    The answers are those named in `outputs`. Raises Unmeasurable for answers that no run accepts,
+    and after `limit` seconds.
     """
     call = _function(predictor)
+    late = Unmeasurable(f"it has not answered for {limit:g} s (run.time_limit)" if limit else "")
 
     def ask(arrays: Mapping[str, Any]) -> dict[str, Array]:
         asked = predictor.parameters
@@ -43,7 +46,8 @@ def asker(predictor: Predictor, outputs: Sequence[str]) -> Ask:
         arguments = {name: arrays[name] for name in asked if name in arrays}
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = named(call(arguments), outputs, predictor.name)
+            with within(limit, late):
+                found = named(call(arguments), outputs, predictor.name)
         lacking = [name for name in outputs if name not in found]
         if lacking:
             raise Unmeasurable(f"the answer lacks '{lacking[0]}'")

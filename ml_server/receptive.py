@@ -46,16 +46,20 @@ Mask = NDArray[np.bool_]
 
 
 def measure(
-    predictor: Predictor, inputs: Sequence[Input], outputs: Sequence[str]
+    predictor: Predictor,
+    inputs: Sequence[Input],
+    outputs: Sequence[str],
+    limit: float | None = None,
 ) -> ReceptiveField:
-    """Ask a copy of `predictor` some dozens of times. The same on every rank: nothing is timed.
+    """Ask a copy of `predictor` some dozens of times. The same on every rank: what is found does
+    not depend on time.
 
-    Raises Unmeasurable where its answers are random, depend on earlier calls, are not finite, or
-    where it refuses the fields.
+    Raises Unmeasurable where its answers are random, depend on earlier calls, are not finite, take
+    longer than `limit` seconds, or where it refuses the fields.
     """
     taken = predictor.parameters
     used: Sequence[Input] = [item for item in inputs if taken is None or item.name in taken]
-    ask = asker(predictor, outputs)
+    ask = asker(predictor, outputs, limit)
     rounding = rounding_of(predictor, used)
     probe = _smallest(ask, used, rounding)
     alike = levels_are_alike(ask, used, probe)

@@ -92,7 +92,8 @@ def compare_seams(predictor: Predictor, fit: Fit) -> Seams:
     block = fit.field.block if fit.field is not None and fit.field.block else 1
     alike = fit.field is not None and fit.field.levels_alike
     spec, remarks = _of_moderate_size(spec, worker, block, alike)
-    trial = _Trial(spec, worker, asker(predictor, [f.name for f in _answers(spec, worker)]))
+    outputs = [field.name for e in spec.outgoing(worker) for field in e.fields]
+    trial = _Trial(spec, worker, asker(predictor, outputs))
     ranks = trial.ranks()
     try:
         whole = trial.whole(block * -(-max(trial.halo, 1) // block))
@@ -103,10 +104,6 @@ def compare_seams(predictor: Predictor, fit: Fit) -> Seams:
     kinds = weights_of(predictor)
     found = tuple(_compare(name, whole[name], ranks[name], kinds, places) for name in ranks)
     return Seams(worker, predictor.name, trial.split, trial.halo, found, remarks)
-
-
-def _answers(spec: CouplingSpec, worker: str) -> tuple[FieldSpec, ...]:
-    return tuple(field for e in spec.outgoing(worker) for field in e.fields)
 
 
 def _compare(

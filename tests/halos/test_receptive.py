@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -274,6 +275,15 @@ UNMEASURABLE = {
 def test_unmeasurable(function: Callable[..., Any], reason: str) -> None:
     with pytest.raises(Unmeasurable, match=reason):
         field_of(function)
+
+
+def test_a_predictor_that_hangs() -> None:
+    def hangs(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+        time.sleep(1000)
+        return u
+
+    with pytest.raises(Unmeasurable, match=r"has not answered for 0\.05 s"):
+        measure(predictor(hangs), FIELDS, ("s",), limit=0.05)
 
 
 def test_levels_as_channels() -> None:
