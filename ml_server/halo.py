@@ -110,6 +110,8 @@ def _measured(spec: CouplingSpec, worker: str, predictor: Predictor) -> Receptiv
     if len({e.grid for e in (*spec.incoming(worker), *spec.outgoing(worker))}) > 1:
         raise Unmeasurable("its fields are on several grids")
     outputs = [f.name for e in spec.outgoing(worker) for f in e.fields]
+    if not outputs:
+        raise Unmeasurable("it answers nothing")
     return measure(predictor, inputs_of(spec, worker), outputs, spec.time_limit)
 
 

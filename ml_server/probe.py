@@ -82,8 +82,13 @@ def _function(predictor: Predictor) -> Callable[[Mapping[str, Any]], Any]:
         return torch.from_numpy(value).to(dtype=dtype if value.dtype.kind == "f" else None)
 
     def infer(arguments: Mapping[str, Any]) -> Any:
-        with torch.inference_mode():
-            return function(**{name: tensor(value) for name, value in arguments.items()})
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # other ranks measure at the same time
+        try:
+            with torch.inference_mode():
+                return function(**{name: tensor(value) for name, value in arguments.items()})
+        finally:
+            torch.set_num_threads(threads)
 
     return infer
 

@@ -62,9 +62,15 @@ def measure(
     ask = asker(predictor, outputs, limit)
     rounding = rounding_of(predictor, used)
     probe = _smallest(ask, used, rounding)
-    alike = levels_are_alike(ask, used, probe)
-    used = one_level(used) if alike else used
-    return _Measurement(ask, used, probe.nx, rounding).field(alike)
+    try:
+        alike = levels_are_alike(ask, used, probe)
+        used = one_level(used) if alike else used
+        return _Measurement(ask, used, probe.nx, rounding).field(alike)
+    except Unmeasurable:
+        raise
+    except Exception as error:  # whatever a user's predictor raises
+        text = f"it takes some random fields and not others: {type(error).__name__}: {error}"
+        raise Unmeasurable(text) from error
 
 
 def _smallest(ask: Ask, inputs: Sequence[Input], rounding: float) -> Probe:

@@ -261,7 +261,14 @@ def refuses(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     raise ValueError("the mask of the domain has 90 x 80 cells")
 
 
+def takes_small_ones(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    if u.shape[2] > 200:
+        raise ValueError("a table of 200 columns")
+    return u
+
+
 UNMEASURABLE = {
+    "small": (takes_small_ones, "some random fields and not others: ValueError: a table of 200"),
     "random": (lambda u, v: u + np.random.default_rng().normal(size=u.shape), "random numbers"),
     "nan": (lambda u, v: u / 0, "not finite"),
     "refuses": (refuses, "refuses random fields: ValueError: the mask of the domain"),
