@@ -160,7 +160,7 @@ def _check_crops(
             if crop not in allowed:
                 raise PredictorError(
                     f"{widest.place}: halo: got {widest.halo}, expected {crop}: answer '{name}' of "
-                    f"{predictor.name} is {crop} cells narrower than its inputs on each side"
+                    f"{predictor.name} is narrower than its inputs by {crop} on each side"
                     + (f", though it reads {field.halo}" if field.halo > crop else "")
                 )
 
