@@ -204,8 +204,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "shrinking answer": (
         {"python": "networks:Shrinking", **CHANNELS},
-        "halo: got 2, expected 1: answer 'su' of networks:Shrinking is narrower than its inputs by 1 "
-        "on each side",
+        "halo: got 2, expected 1: answer 'su' of networks:Shrinking is narrower than its inputs by "
+        "1 on each side",
     ),
     "fixed sizes": (
         {"file": "fixed.pt2", **CHANNELS},
