@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coupler.clock import is_due
+from coupler.command.fitting import load_fitted
 from coupler.command.plan import plan_decompositions
 from coupler.decomposition import Box
 from coupler.errors import CouplingError
@@ -21,7 +22,7 @@ from coupler.record import Record, RecordedField, RecordError
 from coupler.spec import CouplingSpec, ExchangeSpec, FieldSpec
 from coupler.spec_yaml import SpecError, hint
 from coupler.step import as_array, interior
-from ml_server.predictor import Predictor, PredictorError, load_for
+from ml_server.predictor import Predictor, PredictorError
 
 Array = NDArray[np.floating]
 
@@ -156,7 +157,8 @@ def choose_component(spec: CouplingSpec, name: str | None, record: Record) -> st
 def prepare(spec: CouplingSpec, worker: str, record: Record) -> Replay:
     """Load the predictor and match the record with the spec. Raises SpecError."""
     try:
-        predictor = load_for(spec, worker)
+        predictor, fit = load_fitted(spec, worker)
+        spec = fit.spec  # with the numbers of `halo: auto`
         inputs, answers = record.of_role("input"), record.of_role("answer")
         static = {name: field[0] for name, field in record.of_role("static").items()}
     except (PredictorError, RecordError) as error:
