@@ -13,11 +13,12 @@ import numpy as np
 
 from ml_server.closures import ZannaBolton2020
 
+LARGEST = 40  # cells along x in these jobs; what is asked to measure the halo is larger
 calls = 0
 
 
 class Spy:
-    """A raw Zanna-Bolton closure; each call leaves seen.RANK.NUMBER.npz."""
+    """A raw Zanna-Bolton closure; each call in the job leaves seen.RANK.NUMBER.npz."""
 
     def __init__(self) -> None:
         self.closure, self.halo = ZannaBolton2020(preset="raw"), 2
@@ -30,14 +31,15 @@ class Spy:
         tensors = {name: torch.from_numpy(field) for name, field in fields.items()}
         with torch.inference_mode():
             answers = {name: a.numpy() for name, a in self.closure(**tensors).items()}
-        np.savez(f"seen.{self.rank}.{calls}.npz", **fields, **answers)
-        calls += 1
+        if fields["u"].shape[2] < LARGEST:
+            np.savez(f"seen.{self.rank}.{calls}.npz", **fields, **answers)
+            calls += 1
         return answers
 
 
 def _nothing(u: Any, v: Any) -> dict[str, Any]:
     global calls
-    calls += 1
+    calls += u.shape[2] < LARGEST
     return {"su": 0 * u, "sv": 0 * v}
 
 
