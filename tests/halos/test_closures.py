@@ -20,6 +20,7 @@ GZ21 = {"weights": "gz21.pt", "hidden": [*NARROW]}
 CLOSURES: dict[str, tuple[str, dict[str, Any], int]] = {
     "GZ21": ("GuillauminZanna2021", GZ21, 11),
     "GZ21 with noise": ("GuillauminZanna2021", GZ21 | {"seed": 3}, 11),
+    "GZ21, filled coasts": ("GuillauminZanna2021", GZ21 | {"coast": "replicate"}, 21),
     "ANN": ("PerezhoginANN", {"weights": "Tall.nc"}, 3),
     "emulator": ("ZannaBoltonEmulator", {}, 4),
 }
