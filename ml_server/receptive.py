@@ -286,7 +286,7 @@ def _margin(
         along = 2 if axis == "x" else 1
         one = np.moveaxis(still[name], along, 0)[shift:]
         other = np.moveaxis(moved[name], along, 0)[: len(one)]
-        different = differs(one, other, probe.rounding).any(axis=(1, 2))
+        different = np.asarray(differs(one, other, probe.rounding).any(axis=(1, 2)))
         # a rim that a network leaves at zero is alike, too, and says nothing
         answered = np.flatnonzero(one.any(axis=(1, 2)))
         if answered.size:
