@@ -35,6 +35,7 @@ from coupler.transfer import Inbox, Outbox
 from coupler.world import CouplingError, PartnerFailed, join
 
 Array = NDArray[np.floating]
+Shapes = Mapping[str, tuple[tuple[int, ...], str]]  # by name: shape and dtype
 Endpoint = TypeVar("Endpoint", Inbox, Outbox)
 
 
@@ -49,15 +50,22 @@ class Component:
     """
 
     def __init__(
-        self, name: str, spec: str | Path | CouplingSpec, comm: MPI.Intracomm = MPI.COMM_WORLD
+        self,
+        name: str,
+        spec: str | Path | CouplingSpec,
+        comm: MPI.Intracomm = MPI.COMM_WORLD,
+        prepare: Callable[[Component, Shapes], None] | None = None,
     ) -> None:
-        """`comm`: the communicator of all components; every one of them must join."""
+        """`comm`: the communicator of all components; every one of them must join. `prepare` is
+        called once, while the model waits at its start, with shape (level, y, x) and dtype of each
+        array that will come: what it does no step waits for."""
         self.name = name
         self.spec = spec if isinstance(spec, CouplingSpec) else load_spec(spec)
         self.comm = comm
         self.static: dict[str, Array] = {}
         self.profile = Profile()
         self.recorder: Recorder | None = None  # of what the spec records here
+        self._prepare = prepare
         self._step: Step | None = None
         self._control: Control | None = None
         self._ended = False
@@ -118,6 +126,13 @@ class Component:
             for field, shape in zip(out.channel.fields, out.channel.shapes, strict=True)
         }
 
+    @property
+    def buffers(self) -> list[Array]:
+        """The arrays that inputs come in and answers leave from, again and again."""
+        slots = [s for i in self._inboxes for s in i.slots]
+        slots += [s for o in self._outboxes for s in o.arrays]
+        return [array for slot in slots for array in slot.values()]
+
     def _open_trace(self) -> None:
         try:
             self.profile.trace = open_trace(self.name, self.rank)
@@ -136,7 +151,7 @@ class Component:
                 )
 
     def _start(self) -> None:
-        agreement = shake_hands(self.world, self.spec)
+        agreement = shake_hands(self.world, self.spec, self._before_plans)
         self._declaration, self._segment = agreement.declaration, agreement.segment
         ranks = agreement.model.ranks
         self._model_ranks, self._leader = ranks, ranks[0]
@@ -178,6 +193,18 @@ class Component:
         start = self._declaration.start_date
         place = Place(self.name, self.rank, ranks, start, boxes, owned)
         self.recorder = Recorder(self.spec, place, self.static)
+
+    def _before_plans(self, channels: Sequence[Channel]) -> None:
+        """Give `prepare` its turn, on a rank that will have steps."""
+        incoming = [c for c in channels if c.direction in (OUT, STATIC)]
+        if self._prepare is None or not any(c.messages for c in incoming):
+            return
+        shapes = {
+            field.name: (shape, c.exchange.wire)
+            for c in incoming
+            for field, shape in zip(c.fields, c.shapes, strict=True)
+        }
+        self._prepare(self, shapes)
 
     def _receive_static(self, inbox: Inbox) -> Mapping[str, Array]:
         inbox.expect(self._declaration.start_date)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -90,10 +90,18 @@ class Agreement:
     segment: Segment | None  # None where all exchanges go by messages
 
 
-def shake_hands(world: World, spec: CouplingSpec) -> Agreement:
+Prepare = Callable[[tuple[Channel, ...]], None]
+
+
+def _nothing(channels: tuple[Channel, ...]) -> None:
+    pass
+
+
+def shake_hands(world: World, spec: CouplingSpec, prepare: Prepare = _nothing) -> Agreement:
     """Receive the model's declarations, compare them with the spec, plan, send the plans.
 
-    Raises CouplingError with every disagreement. Collective over the worker component.
+    `prepare` is called while the model waits for the plans, for run.time_limit at most. Raises
+    CouplingError with every disagreement. Collective over the worker component.
     """
     model_name = partner_of(spec, world.name)
     model = require_members(world, model_name, "model")
@@ -109,6 +117,7 @@ def shake_hands(world: World, spec: CouplingSpec) -> Agreement:
     owners = _owners(world, spec, declaration, directories)
     channels = tuple(_share(world, _plan(world, spec, owners), model))
     _send_config(world, spec, declaration, channels, model)
+    prepare(channels)
     _send_plans(world, channels, model)
     world.time_limit = spec.time_limit
     segment = Segment(world.node, _shared_bytes(channels)) if _uses_windows(spec) else None

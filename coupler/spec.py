@@ -18,6 +18,7 @@ Operation = Literal["instant", "average", "accumulate", "min", "max"]
 Layout = Literal["batch", "channels"]  # what the levels of a mapped network are
 Transport = Literal["auto", "messages", "windows"]
 WhenSlow = Literal["wait", "skip"]
+Precision = Literal["full", "tf32", "bfloat16", "float16"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,21 @@ class PredictorSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class InferenceSpec:
+    """Where and how a worker's network runs."""
+
+    device: str = "auto"  # auto, cpu, cuda: spread over the node's GPUs; cuda:1
+    threads: int | str = "auto"  # of each rank; auto: its share of the node's free cores
+    chunk: int | str = "auto"  # levels at a time; auto: the fastest of a few that are tried; all
+    compile: bool = False  # by torch.compile
+    precision: Precision = "full"  # full: what the network's weights have
+    cuda_graph: bool = False
+    allocator: bool = True  # glibc keeps freed memory
+    warm_up: bool = True  # before the first step, with made-up values
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ComponentSpec:
     name: str
     ranks: int
@@ -120,6 +136,7 @@ class ComponentSpec:
     decomposition: tuple[int, int] | None  # worker ranks in x and y; None: nearest aspect ratio
     place: str
     record: RecordSpec | None = None
+    inference: InferenceSpec = InferenceSpec()
 
     @property
     def is_worker(self) -> bool:

@@ -11,11 +11,17 @@ from typing import cast
 
 from coupler.spec import Boundary, ComponentSpec, CouplingSpec, GridSpec, Pivot
 from coupler.spec_exchanges import check_name, read_exchanges
+from coupler.spec_inference import read_inference
 from coupler.spec_mapping import with_mapped_outputs
 from coupler.spec_predictor import read_predictor
 from coupler.spec_record import read_records
 from coupler.spec_run import Run, read_run, read_size
 from coupler.spec_yaml import Problems, Value, read_yaml
+
+COMPONENT_KEYS = (
+    *("command", "worker", "ranks", "predictor", "decomposition"),
+    *("device", "inference", "record"),
+)
 
 
 def load_spec(path: str | Path) -> CouplingSpec:
@@ -57,7 +63,7 @@ def _read_components(value: Value | None) -> dict[str, ComponentSpec]:
     components: dict[str, ComponentSpec] = {}
     for name, item in value.items() if value else ():
         check_name(name, item)
-        found = item.mapping(("command", "worker", "ranks", "predictor", "decomposition", "record"))
+        found = item.mapping(COMPONENT_KEYS)
         worker = found["worker"].boolean(False) if "worker" in found else False
         command = _read_command(found["command"]) if "command" in found else ()
         if worker == bool(command):
@@ -72,7 +78,12 @@ def _read_components(value: Value | None) -> dict[str, ComponentSpec]:
             read_predictor(found["predictor"]) if "predictor" in found else None,
             _read_decomposition(found.get("decomposition"), ranks),
             item.place,
+            inference=read_inference(found.get("device"), found.get("inference"), item.place),
         )
+        for key in ("device", "inference") if command else ():
+            if key in found:
+                text = f"component '{name}': '{key}' belongs to a worker, got a command"
+                item.problems.add(found[key].key_place, text)
     return components
 
 

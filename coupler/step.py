@@ -46,6 +46,10 @@ class Step(MutableMapping[str, Any]):
         """The answers that the model waits for at this date."""
         return tuple(self.out)
 
+    def targets(self) -> dict[str, tuple[Array, int]]:
+        """By name where an answer may be written at once, and the halo that it may have beside."""
+        return {name: (array, self._halos[name]) for name, array in self.out.items()}
+
     def __getitem__(self, name: str) -> Any:
         if name in self.inputs:
             return self.inputs[name]

@@ -106,6 +106,12 @@ class World:
             rank for rank, place in zip(ranks, places, strict=True) if place != MPI.UNDEFINED
         )
 
+    def seat(self) -> tuple[int, int, int]:
+        """Of this rank's node: ranks of the job, worker ranks, and which of those this one is."""
+        workers = [r for m in self.members.values() if m.kind == "worker" for r in m.ranks]
+        near = sorted(self.on_node(workers))
+        return int(self.node.size), len(near), near.index(int(self.comm.rank))
+
     def tell_failure(self, message: str) -> None:
         """Every other rank of the job learns of `message` at its next wait."""
         data = bytearray(f"{self}: {message}".encode()[:2000])

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 
 from mpi4py import MPI
 
 from coupler.component import Component
-from coupler.driver import fit_halos, load_for, require_ranks, serve
+from coupler.driver import fit_halos, load_for, require_ranks, serve, warm_up
 from coupler.spec_load import load_spec
 from coupler.spec_yaml import SpecError, hint
 from coupler.world import CouplingError
@@ -43,7 +44,8 @@ def main() -> None:
     except CouplingError as error:
         failure = error
         spec = with_halo(spec, arguments.component, 0)  # no step will use it
-    with Component(arguments.component, spec, MPI.COMM_WORLD) as component:
+    prepare = partial(warm_up, predictor) if failure is None else None
+    with Component(arguments.component, spec, MPI.COMM_WORLD, prepare) as component:
         if failure is not None:
             raise failure  # here, so that every rank of the job learns why
         require_ranks(component, fit)

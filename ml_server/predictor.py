@@ -3,25 +3,33 @@
 
 from __future__ import annotations
 
-import os
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from coupler.spec import CouplingSpec, PredictorSpec
+from coupler.spec import CouplingSpec, InferenceSpec, PredictorSpec
 from coupler.spec_yaml import hint
 from ml_server import formats
 from ml_server.errors import PredictorError
 from ml_server.mapping import ChannelMap
 from ml_server.shapes import Shape
+from ml_server.tuning import Seat, TuningError, require_device, tune_allocator
+
+if TYPE_CHECKING:  # torch takes seconds to import, and a NumPy function does without
+    from ml_server.answers import Target
+    from ml_server.engine import Engine
 
 __all__ = ["Predictor", "PredictorError", "load_for"]
 
 Array = NDArray[Any]
+Shapes = Mapping[str, tuple[tuple[int, ...], str]]  # by name: shape and dtype
+USUAL = InferenceSpec()
 RESERVED = ("date", "cell")  # what a predictor may ask for besides fields; see Predictor
 
 
@@ -43,28 +51,50 @@ class Predictor:
     required: tuple[str, ...] = ()  # of the parameters, those without a default
     channels: ChannelMap | None = None  # of a mapped network
     shapes: Mapping[str, Shape] | None = None  # that a file fixes
+    inference: InferenceSpec = USUAL
+    engine: Engine | None = None  # of a torch module
 
-    def __call__(self, inputs: Mapping[str, Any], outputs: Sequence[str]) -> dict[str, Any]:
+    @property
+    def how(self) -> str:
+        """Device, threads and the like, for the report of a run."""
+        return "a function of NumPy arrays" if self.engine is None else str(self.engine)
+
+    def __call__(
+        self,
+        inputs: Mapping[str, Any],
+        outputs: Sequence[str],
+        into: Mapping[str, Target] | None = None,
+    ) -> dict[str, Any]:
+        """Answers that fit their target in `into` are written there, and are its array."""
         names = inputs if self.parameters is None else self.parameters
         arguments: dict[str, Any] = {name: inputs[name] for name in names if name in inputs}
-        if self.uses_torch:
-            return named(self._infer(arguments), outputs, self.name)
-        return named(self.function(**arguments), outputs, self.name)
+        if self.engine is not None:
+            return self.engine(arguments, partial(self._named, outputs), into)
+        return self._named(outputs, self.function(**arguments))
 
-    def _infer(self, arguments: Mapping[str, Any]) -> Any:
-        import torch
+    def _named(self, outputs: Sequence[str], answer: Any) -> dict[str, Any]:
+        return named(answer, outputs, self.name)
 
-        module: Any = self.function
-        casts = getattr(module, "casts", False)
-        dtype = None if casts else next((p.dtype for p in module.parameters()), None)
+    def hold(self, arrays: Iterable[Array]) -> None:
+        """These arrays of inputs and answers come again at every step, see Engine.hold."""
+        if self.engine is not None:
+            self.engine.hold(arrays)
 
-        def tensor(value: Any) -> Any:
-            if not isinstance(value, np.ndarray):
-                return value
-            return torch.from_numpy(value).to(dtype=dtype if value.dtype.kind == "f" else None)
+    def warm_up(self, shapes: Shapes, outputs: Sequence[str], seat: Seat) -> None:
+        """Let no step pay for compilation or calibration, see Engine.warm_up. `shapes`: of the
+        padded arrays that will come, and their dtypes. Raises PredictorError."""
+        if self.engine is None:
+            if self.inference.allocator:
+                tune_allocator()
+            return
+        from ml_server.warm_up import made_up
 
-        with torch.inference_mode():
-            return self.function(**{name: tensor(value) for name, value in arguments.items()})
+        wanted = shapes if self.parameters is None else self.parameters
+        arguments: dict[str, Any] = made_up({k: shapes[k] for k in wanted if k in shapes})
+        padded = next(iter(shapes.values()))[0][1:]
+        reserved = {"date": 0, "cell": np.arange(np.prod(padded)).reshape(padded)}
+        arguments |= {name: reserved[name] for name in self.parameters or () if name in reserved}
+        self.engine.warm_up(arguments, partial(self._named, outputs), seat)
 
 
 def named(answer: Any, outputs: Sequence[str], predictor: str) -> dict[str, Any]:
@@ -101,7 +131,9 @@ def load_for(spec: CouplingSpec, name: str) -> Predictor:
     fields = [f.name for e in spec.incoming(name) for f in (*e.fields, *e.static)]
     try:
         channels = _channel_map(spec, name)
-        predictor = load_predictor(component.predictor, fields, spec.path.parent, channels)
+        predictor = load_predictor(
+            component.predictor, fields, spec.path.parent, channels, component.inference
+        )
     except PredictorError as error:
         raise PredictorError(f"{component.predictor.place}: {error}") from error
     _check_periods(spec, name, predictor)
@@ -121,7 +153,11 @@ def _check_periods(spec: CouplingSpec, worker: str, predictor: Predictor) -> Non
 
 
 def load_predictor(
-    config: PredictorSpec, fields: Iterable[str], directory: Path, channels: ChannelMap | None
+    config: PredictorSpec,
+    fields: Iterable[str],
+    directory: Path,
+    channels: ChannelMap | None,
+    inference: InferenceSpec = USUAL,
 ) -> Predictor:
     """What `config` names, and how it is called.
 
@@ -129,8 +165,9 @@ def load_predictor(
     Raises PredictorError.
     """
     loaded = formats.load(config, directory, channels)
-    if loaded.uses_torch:
-        _tune_torch()
+    engine = _engine(loaded.target, inference) if loaded.uses_torch else None
+    if engine is None:
+        _require_no_torch(str(config), inference)
     known = list(fields)
     for argument in loaded.required:
         if argument not in (*known, *RESERVED):
@@ -148,6 +185,8 @@ def load_predictor(
         loaded.required,
         channels,
         loaded.shapes,
+        inference,
+        engine,
     )
 
 
@@ -159,11 +198,24 @@ def _channel_map(spec: CouplingSpec, name: str) -> ChannelMap | None:
     return ChannelMap(config.inputs, config.outputs, levels, config.layout)
 
 
-def _tune_torch() -> None:
-    import torch
+def _engine(module: Any, inference: InferenceSpec) -> Engine:
+    from ml_server.engine import Engine
 
-    if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(1)  # a second thread on a busy core slows small kernels many times
+    try:
+        require_device(inference)
+    except TuningError as error:
+        raise PredictorError(str(error)) from error
+    return Engine(module, inference)
+
+
+def _require_no_torch(name: str, inference: InferenceSpec) -> None:
+    """What speaks to torch would be silently without effect."""
+    usual = InferenceSpec(place=inference.place, allocator=inference.allocator)
+    for item in dataclasses.fields(InferenceSpec):
+        got = getattr(inference, item.name)
+        if got != getattr(usual, item.name) and (item.name, got) != ("device", "cpu"):
+            key = item.name if item.name == "device" else f"inference.{item.name}"
+            raise PredictorError(f"{key}: got {got}, but {name} is no torch module; leave it out")
 
 
 def _halo(target: Any) -> int | None:

@@ -194,3 +194,19 @@ examples:
   halocline fake double_gyre.yaml --range h=10:2000,temperature=-2:30
 """,
 )
+
+BENCH_INFERENCE = (
+    """\
+A worker's network beside plain torch. alone: in a process of its own, in turn with a process that
+calls the same network without any tuning. coupled: what a step of a Fortran rank and a worker
+takes beyond the network's own time. lag: the ocean model coupled with lag 1, beside the model
+alone. Needs torch; `alone` needs no MPI, and is all there is on a GPU.
+""",
+    """\
+examples:
+  halocline bench inference
+  halocline bench inference --part alone --turns 31
+  halocline bench inference --part alone --device cuda
+  halocline bench inference --json
+""",
+)
