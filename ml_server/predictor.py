@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +52,15 @@ class Predictor:
     channels: ChannelMap | None = None  # of a mapped network
     shapes: Mapping[str, Shape] | None = None  # that a file fixes
     inference: InferenceSpec = USUAL
-    engine: Engine | None = None  # of a torch module
+
+    @cached_property
+    def engine(self) -> Engine | None:
+        """What runs a torch module."""
+        if not self.uses_torch:
+            return None
+        from ml_server.engine import Engine
+
+        return Engine(self.function, self.inference)  # type: ignore[arg-type]
 
     @property
     def how(self) -> str:
@@ -165,8 +173,9 @@ def load_predictor(
     Raises PredictorError.
     """
     loaded = formats.load(config, directory, channels)
-    engine = _engine(loaded.target, inference) if loaded.uses_torch else None
-    if engine is None:
+    if loaded.uses_torch:
+        _require_device(inference)
+    else:
         _require_no_torch(str(config), inference)
     known = list(fields)
     for argument in loaded.required:
@@ -186,7 +195,6 @@ def load_predictor(
         channels,
         loaded.shapes,
         inference,
-        engine,
     )
 
 
@@ -198,14 +206,11 @@ def _channel_map(spec: CouplingSpec, name: str) -> ChannelMap | None:
     return ChannelMap(config.inputs, config.outputs, levels, config.layout)
 
 
-def _engine(module: Any, inference: InferenceSpec) -> Engine:
-    from ml_server.engine import Engine
-
+def _require_device(inference: InferenceSpec) -> None:
     try:
         require_device(inference)
     except TuningError as error:
         raise PredictorError(str(error)) from error
-    return Engine(module, inference)
 
 
 def _require_no_torch(name: str, inference: InferenceSpec) -> None:
