@@ -13,7 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coupler.spec import InferenceSpec
-from ml_server.tuning import Seat, TuningError, choose_device, choose_threads, require_device
+from ml_server.tuning import (
+    INDEX,
+    RANKS,
+    Seat,
+    TuningError,
+    choose_device,
+    choose_threads,
+    require_device,
+)
 
 no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 
@@ -54,6 +62,17 @@ def test_who_decides_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HALOCLINE_THREADS", "2")
     assert choose_threads("auto", seat, 8) == 2
     assert choose_threads(5, seat, 8) == 5
+
+
+@pytest.mark.parametrize("launcher", ["OMPI_COMM_WORLD_LOCAL_", "MPI_LOCAL"])
+def test_a_seat_that_a_launcher_tells(launcher: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (*RANKS, *INDEX):
+        monkeypatch.delenv(name, raising=False)
+    assert Seat.of_environment() == Seat(1, 1, 0)
+    ours = [name for name in (*RANKS, *INDEX) if name.startswith(launcher)]
+    for name, number in zip(ours, "42", strict=True):
+        monkeypatch.setenv(name, number)
+    assert Seat.of_environment() == Seat(4, 4, 2)
 
 
 @no_gpu

@@ -35,7 +35,7 @@ class Case:
 
 CASES = (Case("cnn", (31, 200, 200), 0.55), Case("gz21", (2, 80, 88), 0.9))
 SETTINGS: dict[str, list[dict[str, object]]] = {
-    "cpu": [{}, {"precision": "bfloat16"}],
+    "cpu": [{}, {"compile": True}, {"precision": "bfloat16"}],
     "cuda": [
         {},
         {"cuda_graph": True},
