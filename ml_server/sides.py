@@ -4,6 +4,7 @@ device that go on while it computes."""
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -56,6 +57,10 @@ class HostSide:
         """Everything is in its array already."""
 
 
+def _unlock(runtime: Any, array: NDArray[Any]) -> None:
+    runtime.cudaHostUnregister(array.ctypes.data)
+
+
 class DeviceSide:
     """On another device: three streams, so that one chunk travels while another is computed. Its
     buffers there are used again; arrays here travel as they are, at full speed if page-locked.
@@ -87,7 +92,10 @@ class DeviceSide:
             if address not in self._locked and whole.flags.c_contiguous:
                 refused = runtime.cudaHostRegister(address, whole.nbytes, PORTABLE)
                 if int(refused) == 0:
-                    self._locked[address] = whole  # must not be freed while it is locked
+                    self._locked[address] = whole
+                    # with the array, which must not be freed before
+                    finalizer = weakref.finalize(self, _unlock, runtime, whole)
+                    finalizer.atexit = False  # shared memory may be gone by then
         return sum(whole.nbytes for whole in self._locked.values())
 
     def run(self, arguments: Arguments, part: Part) -> Any:
