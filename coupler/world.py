@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from mpi4py import MPI
 
+from coupler.errors import CouplingError as CouplingError
+from coupler.errors import PartnerFailed as PartnerFailed
 from coupler.protocol import RECORD_LENGTH, TAG_CONTROL, TAG_FAILURE, Control, Record, Words
 from coupler.spec_yaml import hint
 
@@ -18,14 +20,6 @@ POLLING = 5e-4  # [s]; then sleep: spinning on doubles a step with more ranks th
 PAUSE_SHARE, LONGEST_PAUSE = 0.05, 1e-3  # of the time waited so far; [s]
 EVERY_PROGRAM = "every program of the job to join the coupling (hcl_init, Component)"
 LAST_WORDS = 2.0  # [s] for partners to close their files before a failed rank ends the job
-
-
-class CouplingError(Exception):
-    """The coupling itself went wrong: got, expected, fix."""
-
-
-class PartnerFailed(CouplingError):
-    """Another rank said that it failed; it has printed why."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +106,12 @@ class World:
             rank for rank, place in zip(ranks, places, strict=True) if place != MPI.UNDEFINED
         )
 
+    def seat(self) -> tuple[int, int, int]:
+        """Of this rank's node: ranks of the job, worker ranks, and which of those this one is."""
+        workers = [r for m in self.members.values() if m.kind == "worker" for r in m.ranks]
+        near = sorted(self.on_node(workers))
+        return int(self.node.size), len(near), near.index(int(self.comm.rank))
+
     def tell_failure(self, message: str) -> None:
         """Every other rank of the job learns of `message` at its next wait."""
         data = bytearray(f"{self}: {message}".encode()[:2000])
@@ -154,8 +154,9 @@ def split_nodes(comm: MPI.Comm) -> MPI.Intracomm:
     return MPI.Intracomm(node.Split(comm.rank // size)) if size > 0 else node
 
 
-def join(comm: MPI.Intracomm, name: str, digest: str) -> World:
-    """Join the job as worker component `name`. Collective over `comm`: every component calls it.
+def join(comm: MPI.Intracomm, name: str, digest: str, kind: str = "worker") -> World:
+    """Join the job as component `name`, a worker or a model. Collective over `comm`: every
+    component calls it.
 
     Components find each other by name. Raises CouplingError if a rank speaks another protocol or
     another Python rank holds another spec.
@@ -166,7 +167,7 @@ def join(comm: MPI.Intracomm, name: str, digest: str) -> World:
     shared, request = comm.Idup()
     world.wait_requests([request], EVERY_PROGRAM)
     world.comm = shared
-    mine = bytearray(Record("worker", name, digest).encode())
+    mine = bytearray(Record(kind, name, digest).encode())
     data = bytearray(RECORD_LENGTH * shared.size)
     request = shared.Iallgather([mine, MPI.BYTE], [data, MPI.BYTE])
     world.wait_requests([request], EVERY_PROGRAM)
@@ -185,7 +186,7 @@ def join(comm: MPI.Intracomm, name: str, digest: str) -> World:
     world.local = shared.Split(world.members[name].ranks[0], 0)
     world.node = split_nodes(shared)
     other = next((r for r, record in enumerate(records) if record.digest not in ("", digest)), None)
-    if other is not None:
+    if digest and other is not None:
         raise CouplingError(
             f"rank {other} of the job ({records[other].name}) holds another spec or namelist; "
             "give every Python component the same file"

@@ -26,17 +26,23 @@ from coupler.command.coupled_run import (
     print_launches,
     run_spec,
 )
+from coupler.command.fake_run import FakeOptions, run_fake
+from coupler.command.fitting import with_measured_halos
 from coupler.command.help_texts import (
     BENCH,
     CHECK,
     DESCRIPTION,
     EXIT_CODES,
+    FAKE,
     PLAN,
     PLOT,
+    REPLAY,
     RUN,
     TIMELINE,
 )
 from coupler.command.plan import build_plan, choose_worker, parse_ranks, plan_json, with_ranks
+from coupler.command.replay_run import ReplayOptions, replay_record
+from coupler.command.seams import check_seams
 from coupler.command.tables import print_plan, say
 from coupler.spec import CouplingSpec
 from coupler.spec_load import load_spec
@@ -98,6 +104,8 @@ def _parser() -> argparse.ArgumentParser:
     check = add("check", "find mistakes without running", CHECK, _check)
     plan = add("plan", "show who sends what to whom", PLAN, _plan)
     run = add("run", "run a coupled job", RUN, _run)
+    replay = add("replay", "run a predictor on a record, without the model", REPLAY, _replay)
+    fake = add("fake", "run the workers with synthetic fields, without the model", FAKE, _fake)
     plot = add("plot", "draw a finished run", PLOT, _plot)
     timeline = add("timeline", "draw what each rank did when", TIMELINE, _timeline)
     bench = add("bench", "measure what things cost on this machine", BENCH, None)
@@ -106,14 +114,14 @@ def _parser() -> argparse.ArgumentParser:
         added = add(item.name, item.summary, item.texts, partial(_bench, item), benches)
         item.add_options(added)
         added.add_argument("--json", action="store_true", help="a list of objects for scripts")
-    for command in (check, plan, run):
+    for command in (check, plan, run, replay, fake):
         command.add_argument("spec", metavar="SPEC", type=Path, help="the coupling spec (YAML)")
         command.add_argument(
             "--ranks",
             metavar="NAME=N,...",
             help="rank counts in place of the spec's, for example ocean=4,closure=2",
         )
-    for command in (check, run):
+    for command in (check, run, fake):
         command.add_argument(
             "--no-load",
             action="store_true",
@@ -125,6 +133,22 @@ def _parser() -> argparse.ArgumentParser:
             default="mpirun",
             help="the launcher and its options (default: %(default)s)",
         )
+    _add_replay(replay)
+    _add_fake(fake)
+    check.add_argument(
+        "--seams",
+        action="store_true",
+        help="also ask the predictor about random fields, the whole grid at once and box by box",
+    )
+    check.add_argument(
+        "--plot",
+        metavar="FILE",
+        nargs="?",
+        type=Path,
+        const=Path(),
+        help="with --seams: draw where they differ (default FILE: SPEC's name with .seams.png, "
+        "here)",
+    )
     plan.add_argument("--json", action="store_true", help="the whole plan as JSON")
     plan.add_argument(
         "--plot",
@@ -140,15 +164,16 @@ def _parser() -> argparse.ArgumentParser:
         metavar="[NAME=]N",
         help="the worker rank to draw (default: the one that receives from most ranks)",
     )
-    run.add_argument("--dry-run", action="store_true", help="only print the commands")
+    for command in (run, fake):
+        command.add_argument("--dry-run", action="store_true", help="only print the commands")
+        command.add_argument(
+            "--timeout", metavar="SECONDS", type=_seconds, help="end a job that runs longer"
+        )
     run.add_argument(
         "--reference",
         action="store_true",
         help="first run the model without the workers, with the namelist changes of "
         "run.reference, and draw both at the end",
-    )
-    run.add_argument(
-        "--timeout", metavar="SECONDS", type=_seconds, help="end a job that runs longer"
     )
     run.add_argument(
         "--timeline",
@@ -166,6 +191,58 @@ def _parser() -> argparse.ArgumentParser:
         help="the run to compare with (default: RUNDIR/reference if it is there)",
     )
     return parser
+
+
+def _add_replay(replay: argparse.ArgumentParser) -> None:
+    replay.add_argument(
+        "record", metavar="RECORD", type=Path, help="a file of it, the files' common name, or dir"
+    )
+    replay.add_argument("--component", metavar="NAME", help="the worker (default: the record's)")
+    replay.add_argument("--steps", metavar="N", type=_count, help="of the record, from its start")
+    replay.add_argument(
+        "--tolerance",
+        metavar="X",
+        type=_tolerance,
+        default=0.0,
+        help="how far an answer may be from the recorded one, as a part of the field's largest "
+        "value (default: 0, equal bits)",
+    )
+    replay.add_argument(
+        "--plot", metavar="FILE", type=Path, help="draw the answer that differs most"
+    )
+    replay.add_argument("--output", metavar="FILE", type=Path, help="write the answers (NetCDF)")
+
+
+def _add_fake(fake: argparse.ArgumentParser) -> None:
+    fake.add_argument(
+        "--as", dest="name", metavar="NAME", help="the model to stand in for (default: the only)"
+    )
+    fake.add_argument(
+        "--steps",
+        metavar="N",
+        type=_count,
+        help="time steps (default: 10, or 5 dates of the longest period; at most the spec's)",
+    )
+    fake.add_argument("--seed", metavar="N", type=int, default=0, help="of the fields")
+    fake.add_argument(
+        "--range", dest="limits", metavar="NAME=LOW:HIGH,...", default="", help="of fields"
+    )
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"got '{text}', expected a whole number, 1 or more")
+    return int(text)
+
+
+def _tolerance(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not value >= 0.0:
+        raise argparse.ArgumentTypeError(f"got '{text}', expected a number, 0 or more")
+    return value
 
 
 def _seconds(text: str) -> float:
@@ -196,25 +273,37 @@ def _launcher(options: argparse.Namespace) -> tuple[str, ...]:
 
 
 def _check(options: argparse.Namespace, console: Console) -> int:
+    if (options.plot is not None and not options.seams) or (options.seams and options.no_load):
+        raise SpecError(["check: --plot draws what --seams finds, and that loads the predictor"])
     spec = _load(options)
     findings = check_spec(spec, not options.no_load, _launcher(options)[0])
     for text in findings.passed:
         say(console, f"ok       {text}", "green")
     _say_remarks(findings, console)
-    return _say_mistakes(findings.errors) if findings.errors else 0
+    if findings.errors:
+        return _say_mistakes(findings.errors)
+    if not options.seams:
+        return 0
+    path = _picture_path(options.plot, spec, "seams")
+    return 0 if check_seams(console, findings.fitted, path) else 1
+
+
+def _picture_path(asked: Path | None, spec: CouplingSpec, what: str) -> Path | None:
+    """The file to draw: as typed, or named after the spec; None if none is asked for."""
+    return asked if asked is None or asked.name else Path(f"{spec.path.stem}.{what}.png")
 
 
 def _plan(options: argparse.Namespace, console: Console) -> int:
-    spec = _load(options)
+    spec = with_measured_halos(_load(options))
     plan = build_plan(spec)
     drawn = choose_worker(spec, plan, options.worker)
     if options.json:
         print(json.dumps(plan_json(plan), indent=2))
     else:
         print_plan(console, spec, plan)
-    if options.plot is None:
+    path = _picture_path(options.plot, spec, "plan")
+    if path is None:
         return 0
-    path = options.plot if options.plot.name else Path(f"{spec.path.stem}.plan.png")
     # the stdout of --json is JSON and nothing else
     said = Console(stderr=True) if options.json else console
     return 0 if draw_worker(said, path, *drawn) else 1
@@ -233,6 +322,19 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         print_launches(spec, run, console)
         return 0
     return run_spec(spec, run, console)
+
+
+def _replay(options: argparse.Namespace, console: Console) -> int:
+    o = options
+    wanted = ReplayOptions(o.component, o.steps, o.tolerance, o.plot, o.output)
+    return replay_record(_load(options), options.record, wanted, console)
+
+
+def _fake(options: argparse.Namespace, console: Console) -> int:
+    o = options
+    wanted = FakeOptions(o.name, o.steps, o.seed, o.limits, not o.no_load, o.dry_run)
+    run = RunOptions(_launcher(options), False, options.timeout)
+    return run_fake(_load(options), wanted, run, console)
 
 
 def _timeline(options: argparse.Namespace, console: Console) -> int:

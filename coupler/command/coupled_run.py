@@ -180,13 +180,17 @@ def _note_existing(console: Console, directory: Path) -> None:
         say(console, text, "yellow")
 
 
+def say_no_picture(console: Console, error: ImportError) -> bool:
+    say(console, f"no picture: {error}; pip install 'halocline[plot]'", "yellow")
+    return False
+
+
 def draw(console: Console, directory: Path, reference: Path | None) -> bool:
     """The picture of a run; false with a word why where there can be none."""
     try:
         from coupler.command.picture import PictureError, draw_run
     except ImportError as error:
-        say(console, f"no picture: {error}; pip install 'halocline[plot]'", "yellow")
-        return False
+        return say_no_picture(console, error)
     try:
         path = draw_run(directory, reference)
     except PictureError as error:
@@ -205,8 +209,7 @@ def draw_worker(console: Console, path: Path, item: PlannedExchange, rank: int) 
     try:
         from coupler.command.plan_picture import Received, draw_plan
     except ImportError as error:
-        say(console, f"no picture: {error}; pip install 'halocline[plot]'", "yellow")
-        return False
+        return say_no_picture(console, error)
     try:
         draw_plan(Received.of(item.exchange, item.source, item.target, rank), path)
     except ValueError as error:  # an ending that matplotlib does not know

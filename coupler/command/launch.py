@@ -46,6 +46,8 @@ def mpi_environment() -> dict[str, str]:
     }
     if os.geteuid() == 0:
         environment |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    if "OMP_NUM_THREADS" not in os.environ:
+        environment["HALOCLINE_THREADS"] = "auto"  # workers find the free cores by themselves
     return {key: os.environ.get(key, value) for key, value in environment.items()}
 
 
