@@ -24,8 +24,9 @@ from coupler.monitor import Profile
 from coupler.partial import receive_partial, send_partial
 from coupler.protocol import CONTROL_END, IN, OUT, PARTIAL, STATIC, TAG_REPLY, Control
 from coupler.recorder import Place, Recorder
+from coupler.regrid import shown_cells
 from coupler.restart import read_partial, read_restart, write_restart
-from coupler.router import cell_numbers, owned_cells
+from coupler.router import CELLS, cell_numbers, owned_cells
 from coupler.spec import CouplingSpec
 from coupler.spec_load import load_spec
 from coupler.statistics import Statistics
@@ -118,6 +119,10 @@ class Component:
         whose T point each shows, also through periodic images and the fold; -1 where `owned` is
         false. The same cell has the same number on every rank, whatever the decomposition."""
         channel = self._inboxes[0].channel
+        if channel.owned is not None:
+            padded = channel.box.padded(channel.halo)
+            shown, _ = shown_cells(CELLS, channel.exchange.worker_grid, padded)
+            return np.where(channel.owned, shown, -1)
         return cell_numbers(channel.exchange.grid, channel.model, channel.box, channel.halo)
 
     @property
@@ -193,9 +198,15 @@ class Component:
             return
         boxes, owned = {}, {}
         for c in (c for c in channels if c.direction in (OUT, IN)):
-            grid = c.exchange.grid
-            boxes[grid.name] = worker_decomposition(self.spec, c.exchange, size)
-            owned[grid.name] = owned_cells(grid, c.model, c.box, 0)
+            grid = c.exchange.worker_grid
+            split = boxes[grid.name] = worker_decomposition(self.spec, c.exchange, size)
+            if c.exchange.regrid is None:
+                owned[grid.name] = owned_cells(grid, c.model, c.box, 0)
+            elif c.owned is not None:
+                owned[grid.name] = c.owned[c.halo : c.halo + c.box.ny, c.halo : c.halo + c.box.nx]
+            elif grid.name not in owned:  # of answers on a grid of their own
+                box = split.box(self.rank)
+                owned[grid.name] = np.ones((box.ny, box.nx), np.bool_)
         ranks = tuple(rank for rank, writes in enumerate(writers) if writes)
         start = self._declaration.start_date
         place = Place(self.name, self.rank, ranks, start, boxes, owned)
@@ -209,7 +220,7 @@ class Component:
         shapes = {
             field.name: (shape, c.exchange.wire)
             for c in incoming
-            for field, shape in zip(c.fields, c.shapes, strict=True)
+            for field, shape in zip(c.fields, c.step_shapes, strict=True)
         }
         self._prepare(self, shapes)
 
@@ -384,7 +395,8 @@ class Component:
             if out.channel.exchange.check_finite:
                 require_finite(leaving, f"answer of step {step.number}, date {step.date} s")
             if self.recorder is not None:
-                self.recorder.take(step.date, out.channel.exchange, leaving)
+                given = out.step_arrays if out.channel.peers else leaving
+                self.recorder.take(step.date, out.channel.exchange, given)
             out.send(step.date, leaving)
         if self.recorder is not None:
             self.recorder.commit(step.date)

@@ -104,7 +104,7 @@ class Recorder:
         self.fields = tuple(
             recorded
             for recorded in recorded_fields(spec, place.worker)
-            if place.boxes[recorded.exchange.grid.name].box(place.rank).cells
+            if place.boxes[recorded.exchange.worker_grid.name].box(place.rank).cells
         )
         self.path = rank_file(record_base(spec, place.worker, place.start), place.rank)
         if self.path.exists() and not self.record.overwrite:
@@ -174,7 +174,7 @@ class Recorder:
         return np.frombuffer(self.memory, item["dtype"], prod(shape), at).reshape(shape)
 
     def _shape(self, recorded: Recorded) -> tuple[int, int, int]:
-        box = self.place.boxes[recorded.exchange.grid.name].box(self.place.rank)
+        box = self.place.boxes[recorded.exchange.worker_grid.name].box(self.place.rank)
         return recorded.field.levels, box.ny, box.nx
 
     def _dtype(self, recorded: Recorded) -> np.dtype[np.floating]:
@@ -270,7 +270,7 @@ class Recorder:
     def _interior(self, recorded: Recorded, arrays: Mapping[str, Array]) -> Array:
         """This rank's own cells (level, y, x)."""
         array = arrays[recorded.field.name]
-        box = self.place.boxes[recorded.exchange.grid.name].box(self.place.rank)
+        box = self.place.boxes[recorded.exchange.worker_grid.name].box(self.place.rank)
         if recorded.role == "answer":
             return array
         halo = recorded.exchange.halo
@@ -415,7 +415,7 @@ def _fixed(
 
 
 def _dimensions(recorded: Recorded) -> tuple[str, str, str]:
-    grid = recorded.exchange.grid.name
+    grid = recorded.exchange.worker_grid.name
     return f"level_{recorded.field.levels}", f"y_{grid}", f"x_{grid}"
 
 
@@ -427,7 +427,7 @@ def _describe(recorded: Recorded) -> dict[str, str | int]:
         "long_name": text,
         "field": field.name,
         "role": recorded.role,
-        "grid": exchange.grid.name,
+        "grid": exchange.worker_grid.name,
         "point": field.point,
         "kind": field.kind,
         "first_level": field.first_level,

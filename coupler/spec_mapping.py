@@ -95,10 +95,10 @@ def _box_mistakes(predictor: PredictorSpec, brought: Known) -> Iterator[tuple[st
     boxes = [(name, brought[name][1]) for name in names if name in brought]
     for name, exchange in boxes[1:]:
         first, origin = boxes[0]
-        if (exchange.grid.name, exchange.halo) != (origin.grid.name, origin.halo):
+        if (exchange.worker_grid.name, exchange.halo) != (origin.worker_grid.name, origin.halo):
             yield (
                 exchange.place,
-                f"'{name}' comes on grid '{exchange.grid.name}' with halo {exchange.halo}, "
-                f"'{first}' on '{origin.grid.name}' with {origin.halo}; expected the same, as they "
-                "are channels of one network",
+                f"'{name}' comes on grid '{exchange.worker_grid.name}' with halo {exchange.halo}, "
+                f"'{first}' on '{origin.worker_grid.name}' with {origin.halo}; expected the same, "
+                "as they are channels of one network",
             )

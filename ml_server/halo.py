@@ -34,7 +34,7 @@ class Fit:
         """Why `ranks` ranks of the worker would not answer as one does; None if they would."""
         component = self.spec.component(self.worker)
         exchange = self.spec.incoming(self.worker)[0]
-        grid, shape = exchange.grid, component.decomposition
+        grid, shape = exchange.worker_grid, component.decomposition
         split = decompose(self.worker, grid.nx, grid.ny, ranks, shape if ranks > 1 else None)
         boxes = [split.box(rank) for rank in range(ranks)]
         if self.field is None or sum(box.cells > 0 for box in boxes) < 2:
@@ -107,7 +107,7 @@ def fit_halos(spec: CouplingSpec, worker: str, predictor: Predictor) -> Fit:
 
 
 def _measured(spec: CouplingSpec, worker: str, predictor: Predictor) -> ReceptiveField:
-    if len({e.grid for e in (*spec.incoming(worker), *spec.outgoing(worker))}) > 1:
+    if len({e.worker_grid for e in (*spec.incoming(worker), *spec.outgoing(worker))}) > 1:
         raise Unmeasurable("its fields are on several grids")
     outputs = [f.name for e in spec.outgoing(worker) for f in e.fields]
     if not outputs:

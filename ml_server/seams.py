@@ -86,7 +86,7 @@ def compare_seams(predictor: Predictor, fit: Fit) -> Seams:
     spec, worker = fit.spec, fit.worker
     if fit.field is not None and fit.field.is_global:
         raise Unmeasurable("it needs the whole domain at once, so there is one rank and no seam")
-    grids = {e.grid for e in (*spec.incoming(worker), *spec.outgoing(worker))}
+    grids = {e.worker_grid for e in (*spec.incoming(worker), *spec.outgoing(worker))}
     if len(grids) > 1:
         raise Unmeasurable("its fields are on several grids")
     block = fit.field.block if fit.field is not None and fit.field.block else 1
@@ -127,7 +127,7 @@ def _of_moderate_size(
 ) -> tuple[CouplingSpec, tuple[str, ...]]:
     """A spec with as many ranks and the same boundaries on a grid small enough to be tried."""
     exchanges = (*spec.incoming(worker), *spec.outgoing(worker))
-    grid = exchanges[0].grid
+    grid = exchanges[0].worker_grid
     levels = max(field.levels for e in exchanges for field in e.fields)
     if grid.nx * grid.ny * levels <= MOST:
         return spec, ()
@@ -160,7 +160,7 @@ class _Trial:
     def __init__(self, spec: CouplingSpec, worker: str, ask: Ask) -> None:
         self.spec, self.worker, self.ask = spec, worker, ask
         self.exchanges = spec.incoming(worker)
-        self.grid = self.exchanges[0].grid
+        self.grid = self.exchanges[0].worker_grid
         self.halo = max(e.halo for e in self.exchanges)
         self.split = _split(spec, worker, self.grid)
         self.model = _split(spec, self.exchanges[0].source, self.grid)
@@ -190,7 +190,7 @@ class _Trial:
             if mirror_error(replace(e, halo=halo)) is not None:
                 raise Unmeasurable("a mirror of the fold is not made")
             fields = (*e.fields, *e.static)
-            inputs |= filled(fields, e.grid, self.model, box, halo, self.fields)
+            inputs |= filled(fields, e.worker_grid, self.model, box, halo, self.fields)
         inputs["cell"] = cell_numbers(self.grid, self.model, box, self.exchanges[0].halo + wider)
         return {name: _middle(name, a, box) for name, a in self.ask(inputs).items()}
 

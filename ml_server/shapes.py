@@ -68,15 +68,15 @@ def _boxes(spec: CouplingSpec, worker: str) -> Iterator[tuple[int, dict[str, tup
     component, seen = spec.component(worker), set()
     incoming = spec.incoming(worker)
     splits = {
-        e.grid.name: decompose(
-            worker, e.grid.nx, e.grid.ny, component.ranks, component.decomposition
+        e.worker_grid.name: decompose(
+            worker, e.worker_grid.nx, e.worker_grid.ny, component.ranks, component.decomposition
         )
         for e in incoming
     }
     for rank in range(component.ranks):
         shapes: dict[str, tuple[int, ...]] = {}
         for e in incoming:
-            box = splits[e.grid.name].box(rank)
+            box = splits[e.worker_grid.name].box(rank)
             if box.cells:
                 padded = box.ny + 2 * e.halo, box.nx + 2 * e.halo
                 shapes |= {f.name: (f.levels, *padded) for f in (*e.fields, *e.static)}

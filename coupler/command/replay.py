@@ -101,7 +101,7 @@ class Replay:
         whole = {name: field[number] for name, field in self.inputs.items()}
         due = [e for e in self.spec.outgoing(self.worker) if is_due(date, e.period)]
         found = {
-            f.name: np.zeros((f.levels, e.grid.ny, e.grid.nx), e.wire)
+            f.name: np.zeros((f.levels, e.worker_grid.ny, e.worker_grid.nx), e.wire)
             for e in due
             for f in e.fields
         }
@@ -130,7 +130,10 @@ class Replay:
         names = [field.name for exchange in due for field in exchange.fields]
         answers = self.predictor(arguments, names)
         for exchange in due:
-            box, halo = subdomain.boxes[exchange.grid.name], self.spec.answered(exchange).halo
+            box, halo = (
+                subdomain.boxes[exchange.worker_grid.name],
+                self.spec.answered(exchange).halo,
+            )
             for name in (field.name for field in exchange.fields):
                 if name not in answers:
                     raise CouplingError(f"the answer lacks '{name}'{hint(name, answers)}")
@@ -189,7 +192,7 @@ def _other_shapes(spec: CouplingSpec, worker: str, record: Record) -> Iterator[s
         fields = [(recorded.get(field.name), field) for field in exchange.fields]
         static = record.of_role("static")
         fields += [(static.get(field.name), field) for field in exchange.static]
-        expected = exchange.grid.ny, exchange.grid.nx
+        expected = exchange.worker_grid.ny, exchange.worker_grid.nx
         for held, field in fields:
             if held is not None and held.shape[1:] != (field.levels, *expected):
                 yield (
@@ -201,7 +204,7 @@ def _other_shapes(spec: CouplingSpec, worker: str, record: Record) -> Iterator[s
 def _subdomains(spec: CouplingSpec, worker: str, record: Record) -> tuple[Subdomain, ...]:
     splits = plan_decompositions(spec)[worker]
     incoming = spec.incoming(worker)
-    grids = {e.grid.name: e.grid for e in incoming}
+    grids = {e.worker_grid.name: e.worker_grid for e in incoming}
     recorded = {str(field.attributes["grid"]) for field in record.fields.values()}
     owned = {name: record.owned(name) if name in recorded else None for name in grids}
     found = []
@@ -213,8 +216,8 @@ def _subdomains(spec: CouplingSpec, worker: str, record: Record) -> tuple[Subdom
         def padding(
             exchange: ExchangeSpec, field: FieldSpec, boxes: Mapping[str, Box] = boxes
         ) -> Padding:
-            name = exchange.grid.name
-            return Padding.of(field, exchange.grid, boxes[name], exchange.halo, owned[name])
+            name = exchange.worker_grid.name
+            return Padding.of(field, exchange.worker_grid, boxes[name], exchange.halo, owned[name])
 
         paddings = {f.name: padding(e, f) for e in incoming for f in (*e.fields, *e.static)}
         found.append(Subdomain(boxes, paddings, padding(incoming[0], CELLS).cell))

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from coupled.gyre import coupled, final_state, namelist, run_coupled, spec
+from coupler.command.cli import main
+from coupler.record import open_record
 from jobs import run_ocean
 
 STEPS = 12
@@ -69,3 +71,17 @@ def test_the_closure_acts_and_volume_is_conserved_on_another_grid(
     h = one["h"] * area * mask
     expected, scale = h.sum(axis=(-2, -1)), np.abs(h).sum(axis=(-2, -1))
     assert (np.abs(volumes(tmp_path / "next")[0] - expected) <= 1e-12 * scale).all()
+
+
+def test_records_are_of_the_workers_grid_and_replay(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loaded = regridded("coarsen")
+    predictor = {"python": "ml_server.closures:ZannaBolton2020", "preset": "smooth"}
+    loaded["components"]["closure"] |= {"predictor": predictor, "record": True}
+    run_coupled(tmp_path, namelist(coupled("smooth"), 2), loaded, 1, 2)
+    with open_record(tmp_path) as record:
+        assert record["u"].shape == (2, 2, 10, 11)
+        assert record.complete
+    assert main(["replay", str(tmp_path / "spec.yaml"), str(tmp_path)]) == 0
+    assert "su" in capsys.readouterr().out
