@@ -100,6 +100,8 @@ def axes_of(grid: Grid) -> Axes | None:
         for got, expected in zip((lon, lat), wanted, strict=True)
     ):
         return None
+    if not ((np.diff(x) > 0).all() or (np.diff(x) < 0).all()):
+        return None
     whole = abs(abs(x[-1] - x[0]) - 360.0) < 1e-9
     return Axes(x, y, 360.0 if whole else None)
 

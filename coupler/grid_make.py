@@ -9,10 +9,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from coupler.grid import Array, Grid, GridError, cell_areas, checked_grid, corners_of
+from coupler.grid import Array, Grid, GridError, axes_of, cell_areas, checked_grid, corners_of
 from coupler.grid_read import read_grid
 from coupler.spec import AxesGeometry, Derived, FileGeometry, GridSpec, TripolarGeometry
-from coupler.sphere import degrees, direction, points
+from coupler.sphere import degrees, direction
 from coupler.tripolar import tripolar_grid
 
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -87,63 +87,59 @@ def coarsened(grid: Grid, by: int) -> Grid:
     ny, nx = grid.shape
     if ny % by or nx % by:
         raise GridError(f"grid '{grid.name}': got {nx} x {ny} cells, expected multiples of {by}")
+    name = f"{grid.name} coarsened by {by}"
     mask: NDArray[np.bool_] = np.any(blocks(grid.mask, by), axis=-1)
     area = blocks(grid.area, by).sum(axis=-1)
-    coarse = Grid(f"{grid.name} coarsened by {by}", area, mask)
-    if grid.corner_lon is None or grid.corner_lat is None:
-        return coarse
-    # the corners of a block are corners of its four outermost cells
-    ends = ((0, 0), (0, by - 1), (by - 1, by - 1), (by - 1, 0))
-    lon = np.stack([grid.corner_lon[j::by, i::by, n] for n, (j, i) in enumerate(ends)], axis=-1)
-    lat = np.stack([grid.corner_lat[j::by, i::by, n] for n, (j, i) in enumerate(ends)], axis=-1)
-    return _between_corners(coarse, _unrolled(lon), lat, grid)
+    axes = axes_of(grid)
+    if axes is not None:
+        coarse = rectilinear_grid(name, axes.x[::by], axes.y[::by])
+    elif grid.corner_lon is None:
+        coarse = Grid(name, area, mask)
+    else:
+        # the corners of a block are corners of its four outermost cells
+        corners = grid.corners.reshape(ny, nx, 4, 3)
+        ends = ((0, 0), (0, by - 1), (by - 1, by - 1), (by - 1, 0))
+        places = [corners[j::by, i::by, n] for n, (j, i) in enumerate(ends)]
+        coarse = _of_corners(name, np.stack(places, axis=2), mask)
+    return replace(coarse, area=area, mask=mask)
 
 
 def refined(grid: Grid, by: int) -> Grid:
     """Each cell becomes `by` x `by` cells, which share its area and its mask."""
-    mask = spread(grid.mask, by)
-    fine = Grid(f"{grid.name} refined by {by}", np.empty(mask.shape), mask)
-    if grid.corner_lon is None or grid.corner_lat is None:
-        return replace(fine, area=spread(grid.area, by) / by**2)
     ny, nx = grid.shape
-    across = np.arange(by + 1) / by
-    y, x = across[:, None], across
-    # bilinear in degrees keeps meridians and parallels, but only on the sphere does it work at
-    # poles: so each cell is refined where its own corners are alike
-    flat = np.stack((_unrolled(grid.corner_lon), grid.corner_lat), axis=-1)
-    place = points(grid.corner_lon, grid.corner_lat)
-    weights = np.stack(((1 - x) * (1 - y), x * (1 - y), x * y, (1 - x) * y), axis=-1)
-    on_parallels = (
-        (flat[..., 0, 1] == flat[..., 1, 1])
-        & (flat[..., 2, 1] == flat[..., 3, 1])
-        & (flat[..., 0, 0] == flat[..., 3, 0])
-        & (flat[..., 1, 0] == flat[..., 2, 0])
-    )[..., None, None, None]
-    lon, lat = degrees(np.einsum("abn,yxnk->yxabk", weights, place))
-    inside = np.einsum("abn,yxnk->yxabk", weights, flat)
-    nodes = np.where(on_parallels, inside, np.stack((lon, lat), axis=-1))  # (y, x, b + 1, b + 1, 2)
-    parts = (nodes[:, :, :-1, :-1], nodes[:, :, :-1, 1:], nodes[:, :, 1:, 1:], nodes[:, :, 1:, :-1])
-    corners = np.stack(parts, axis=-2).swapaxes(1, 2).reshape(ny * by, nx * by, 4, 2)
-    fine = _between_corners(fine, _unrolled(corners[..., 0]), corners[..., 1], grid)
-    part = cell_areas(fine) if fine.corner_lon is not None else np.ones(mask.shape)
-    whole = spread(blocks(part, by).sum(axis=-1), by)
-    return replace(fine, area=spread(grid.area, by) * part / whole)
+    name = f"{grid.name} refined by {by}"
+    mask = spread(grid.mask, by)
+    axes = axes_of(grid)
+    if axes is not None:
+        fine = rectilinear_grid(name, *(_divided(edges, by) for edges in (axes.x, axes.y)))
+    elif grid.corner_lon is None:
+        fine = Grid(name, np.ones(mask.shape), mask)
+    else:
+        x = np.arange(by + 1) / by
+        y = x[:, None]
+        shares = np.stack(((1 - x) * (1 - y), x * (1 - y), x * y, (1 - x) * y), axis=-1)
+        nodes = np.einsum("abn,yxnk->yxabk", shares, grid.corners.reshape(ny, nx, 4, 3))
+        nodes /= np.linalg.norm(nodes, axis=-1, keepdims=True)
+        low, high = slice(None, -1), slice(1, None)
+        parts = [nodes[:, :, j, i] for j, i in ((low, low), (low, high), (high, high), (high, low))]
+        corners = np.stack(parts, axis=4).swapaxes(1, 2).reshape(ny * by, nx * by, 4, 3)
+        fine = _of_corners(name, corners, mask)
+    whole = spread(blocks(fine.area, by).sum(axis=-1), by)
+    return replace(fine, area=spread(grid.area, by) * (fine.area / whole), mask=mask)
 
 
-def _unrolled(lon: Array) -> Array:
-    """Corners' longitudes without jumps of 360 degrees within a cell."""
-    return lon[..., :1] + (lon - lon[..., :1] + 180.0) % 360.0 - 180.0
+def _divided(edges: Array, by: int) -> Array:
+    """Each cell between `edges` as `by` cells; the edges stay as they are."""
+    part = np.arange(by) / by
+    inner = edges[:-1, None] + np.diff(edges)[:, None] * part
+    return np.append(inner.ravel(), edges[-1])
 
 
-def _between_corners(grid: Grid, lon: Array, lat: Array, parent: Grid) -> Grid:
-    """`grid` with these corners; centres in their middle, which on parallels is that in degrees."""
-    place = points(lon, lat)
-    middle = degrees(place.mean(axis=-2))
-    on_parallels = (lat[..., 0] == lat[..., 1]) & (lat[..., 2] == lat[..., 3])
-    centre_lon = np.where(on_parallels, lon.mean(axis=-1), middle[0])
-    centre_lat = np.where(on_parallels, lat.mean(axis=-1), middle[1])
-    west, east = place[..., 0, :] + place[..., 3, :], place[..., 1, :] + place[..., 2, :]
-    angle = direction(points(centre_lon, centre_lat), west, east)
-    if parent.angle is None:
-        return replace(grid, lon=centre_lon, lat=centre_lat, corner_lon=lon, corner_lat=lat)
-    return Grid(grid.name, grid.area, grid.mask, centre_lon, centre_lat, lon, lat, angle)
+def _of_corners(name: str, corners: Array, mask: NDArray[np.bool_]) -> Grid:
+    """A grid of corners (y, x, 4, 3); centres in their middle."""
+    middle = corners.sum(axis=2)
+    middle /= np.linalg.norm(middle, axis=-1, keepdims=True)
+    west, east = corners[:, :, 0] + corners[:, :, 3], corners[:, :, 1] + corners[:, :, 2]
+    angle = direction(middle, west, east)
+    grid = Grid(name, np.empty(mask.shape), mask, *degrees(middle), *degrees(corners), angle)
+    return replace(grid, area=cell_areas(grid))

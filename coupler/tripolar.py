@@ -32,12 +32,7 @@ def tripolar_grid(
     centres (T pivot); the first T point then lies on the meridian of a pole, and the two cells of
     the last row at the poles, which are folded flat, are masked.
     """
-    fold = ny - 0.5 if north == "T" else float(ny)  # in rows from the southern edge
-    first = 0.0 if north == "T" else 0.5  # the first T point, in columns from the pole's meridian
-    columns = (np.arange(2 * nx + 1) / 2 + first - 0.5) * 2 * np.pi / nx
-    rows = np.arange(2 * ny + 1) / 2 / fold  # 1: the fold
-    latitude = geometry.south + rows * (90.0 - geometry.south)
-    place = _supergrid(columns, latitude, geometry.cap)
+    place = supergrid(nx, ny, north, geometry)
     lon, lat = degrees(place)
     nodes = (slice(0, -2, 2), slice(2, None, 2))
     corners = [(nodes[j], nodes[i]) for j, i in ((0, 0), (0, 1), (1, 1), (1, 0))]
@@ -59,7 +54,18 @@ def tripolar_grid(
     return replace(grid, area=area, mask=area > 1e-6 * np.median(area))
 
 
-def _supergrid(columns: Array, latitude: Array, cap: float) -> Array:
+def supergrid(nx: int, ny: int, north: Pivot | None, geometry: TripolarGeometry) -> Array:
+    """(2 ny + 1, 2 nx + 1, 3): points on the unit sphere, half a cell apart, from the south-western
+    corner of the first cell on: T points are the odd ones [1::2, 1::2], U points [1::2, 2::2]."""
+    fold = ny - 0.5 if north == "T" else float(ny)  # in rows from the southern edge
+    first = 0.0 if north == "T" else 0.5  # the first T point, in columns from the pole's meridian
+    columns = (np.arange(2 * nx + 1) / 2 + first - 0.5) * 2 * np.pi / nx
+    rows = np.arange(2 * ny + 1) / 2 / fold  # 1: the fold
+    latitude = geometry.south + rows * (90.0 - geometry.south)
+    return _places(columns, latitude, geometry.cap)
+
+
+def _places(columns: Array, latitude: Array, cap: float) -> Array:
     """(rows, columns, 3): points on the unit sphere; `latitude` [degrees] is that of the row on the
     meridian midway between the poles, and beyond 90 on the other side of the fold."""
     radius = np.tan(np.radians(90.0 - cap) / 2)

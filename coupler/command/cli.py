@@ -39,11 +39,15 @@ from coupler.command.help_texts import (
     REPLAY,
     RUN,
     TIMELINE,
+    WEIGHTS,
 )
 from coupler.command.plan import build_plan, choose_worker, parse_ranks, plan_json, with_ranks
 from coupler.command.replay_run import ReplayOptions, replay_record
 from coupler.command.seams import check_seams
 from coupler.command.tables import print_plan, say
+from coupler.command.weights import draw as draw_weights
+from coupler.command.weights import print_weights, regridded, weights_json
+from coupler.regrid_quality import FUNCTIONS
 from coupler.spec import CouplingSpec
 from coupler.spec_load import load_spec
 from coupler.spec_yaml import SpecError
@@ -106,6 +110,9 @@ def _parser() -> argparse.ArgumentParser:
     run = add("run", "run a coupled job", RUN, _run)
     replay = add("replay", "run a predictor on a record, without the model", REPLAY, _replay)
     fake = add("fake", "run the workers with synthetic fields, without the model", FAKE, _fake)
+    weights = add(
+        "weights", "make regridding weights, and say how good they are", WEIGHTS, _weights
+    )
     plot = add("plot", "draw a finished run", PLOT, _plot)
     timeline = add("timeline", "draw what each rank did when", TIMELINE, _timeline)
     bench = add("bench", "measure what things cost on this machine", BENCH, None)
@@ -179,6 +186,23 @@ def _parser() -> argparse.ArgumentParser:
         "--timeline",
         action="store_true",
         help="trace what each rank does when: timeline.json and timeline.png in run.directory",
+    )
+    weights.add_argument("spec", metavar="SPEC", type=Path, help="the coupling spec (YAML)")
+    weights.add_argument("--json", action="store_true", help="a list of objects for scripts")
+    weights.add_argument(
+        "--plot",
+        metavar="FILE",
+        nargs="?",
+        type=Path,
+        const=Path(),
+        help="draw a function on the source grid, regridded, and the misfit "
+        "(default FILE: SPEC's name with .weights.png, here)",
+    )
+    weights.add_argument(
+        "--function",
+        choices=tuple(FUNCTIONS),
+        default="vortex",
+        help="the one to draw (default: %(default)s)",
     )
     timeline.add_argument("directory", metavar="DIRECTORY", type=Path, help="where the traces are")
     plot.add_argument(
@@ -335,6 +359,21 @@ def _fake(options: argparse.Namespace, console: Console) -> int:
     wanted = FakeOptions(o.name, o.steps, o.seed, o.limits, not o.no_load, o.dry_run)
     run = RunOptions(_launcher(options), False, options.timeout)
     return run_fake(_load(options), wanted, run, console)
+
+
+def _weights(options: argparse.Namespace, console: Console) -> int:
+    spec = load_spec(options.spec)
+    items = regridded(spec)
+    if options.json:
+        print(json.dumps(weights_json(items), indent=2))
+    else:
+        print_weights(console, items)
+    if options.plot is None:
+        return 0
+    path = options.plot if options.plot.name else Path(f"{spec.path.stem}.weights.png")
+    # the stdout of --json is JSON and nothing else
+    said = Console(stderr=True) if options.json else console
+    return 0 if draw_weights(said, items, options.function, path) else 1
 
 
 def _timeline(options: argparse.Namespace, console: Console) -> int:

@@ -71,6 +71,23 @@ examples:
 """,
 )
 
+WEIGHTS = (
+    """\
+Make the weights of every exchange with the key 'regrid', or read them where they are made already:
+they are kept in 'weights' beside the spec, by the hash of the grids and the method. Says how good
+they are: row sums, target cells left empty, and for the functions of the benchmark of Valcke et al.
+(2022) the misfit, how far results leave the function's range (of its largest value), and how well
+the integral is conserved. Grids on the sphere that are not rectilinear need YAC:
+pip install 'halocline[regrid]'; --plot needs matplotlib: pip install 'halocline[plot]'.
+""",
+    """\
+examples:
+  halocline weights tripolar.yaml
+  halocline weights tripolar.yaml --plot weights.png --function gulfstream
+  halocline weights tripolar.yaml --json
+""",
+)
+
 PLOT = (
     """\
 Draw a finished run of the ocean model: relative vorticity of the upper layer at the last record,
