@@ -164,13 +164,14 @@ def _regridding(
     indptr = np.concatenate(([0], np.cumsum(counts)))
     columns = sources.places(rows.source)
     size = sources.shape[0] * sources.shape[1]
-    matrix = _sparse().csr_array((rows.value, columns, indptr), shape=(cells.size, size))
+    matrix = sparse().csr_array((rows.value, columns, indptr), shape=(cells.size, size))
     negative = np.flatnonzero(signs.ravel() < 0)
     outside, empty = np.flatnonzero(~shown), np.flatnonzero(shown & (counts == 0))
     return Regridding(cells.shape, matrix, negative, outside, empty, *settings)
 
 
-def _sparse() -> Any:
+def sparse() -> Any:
+    """SciPy's sparse arrays. Raises WeightsError where there are none."""
     try:
         import scipy.sparse
     except ImportError as error:
