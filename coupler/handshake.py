@@ -35,8 +35,8 @@ from coupler.protocol import (
     encode_treatment,
     encode_window,
 )
-from coupler.regrid import Plan, owned_targets, plan_exchange, route_inputs
-from coupler.regrid_weights import field_weights
+from coupler.regrid import Plan, owned_targets, route_inputs
+from coupler.regrid_weights import field_weights, row_planner
 from coupler.router import Message, cells_needed, own_rectangle, route_from_worker, spans_of
 from coupler.spec import CouplingSpec, ExchangeSpec, FieldSpec
 from coupler.spec_yaml import hint
@@ -195,7 +195,7 @@ def _plan_rows(world: World, spec: CouplingSpec, exchange: ExchangeSpec) -> Plan
     ranks, to_worker = int(world.local.size), exchange.target == world.name
     box = channel_decomposition(spec, exchange, ranks).box(world.rank)
     try:
-        return plan_exchange(exchange, field_weights(exchange, to_worker), box, to_worker)
+        return row_planner(exchange, to_worker)(box)
     except WeightsError as error:
         raise CouplingError(str(error)) from error
 

@@ -9,7 +9,7 @@ one rank that has all of its sources, so its bits do not depend on who has the o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import nan
 from typing import Any
 
@@ -26,6 +26,8 @@ from coupler.weights import Rows, Weights, WeightsError, rows_of
 
 Array = NDArray[np.floating]
 WeightsOf = Callable[[FieldSpec], Weights]  # a field's point, and what it is on a wall, matter
+# of a component of a vector the other one, and the weights from that one
+Across = Callable[[FieldSpec], tuple[FieldSpec, Weights] | None]
 
 
 def shown_cells(field: FieldSpec, grid: GridSpec, box: Box) -> tuple[Cells, NDArray[np.int8]]:
@@ -111,6 +113,8 @@ class Regridding:
     empty: Cells  # cells that show one, which has no source
     fallback: float
     fraction: bool  # values of a field with a mask are those of what the mask lets through
+    partner: str | None = None  # of a vector the other component
+    across: Any = None  # (cells, sources of the partner): what is added from there
 
     @property
     def unmapped(self) -> NDArray[np.bool_]:
@@ -119,8 +123,10 @@ class Regridding:
         found.ravel()[np.concatenate((self.outside, self.empty))] = True
         return found
 
-    def fill(self, sources: Array, out: Array, masks: Sequence[Array] = ()) -> None:
-        """(level, y, x) of gathered sources -> of the rank's array.
+    def fill(
+        self, sources: Array, out: Array, masks: Sequence[Array] = (), partner: Array | None = None
+    ) -> None:
+        """(level, y, x) of gathered sources, and of those of the partner -> of the rank's array.
 
         `masks`: of the sources, 0 or more, of one level or of all; a row's links then count by
         their product.
@@ -128,6 +134,8 @@ class Regridding:
         for level, (values, filled) in enumerate(zip(sources, out, strict=True)):
             if not masks:
                 row, empty = self.matrix @ values.ravel(), self.empty
+                if partner is not None:
+                    row += self.across @ partner[level].ravel()
             else:
                 share = np.ones(values.size)
                 for mask in masks:
@@ -159,15 +167,21 @@ def _regridding(
 ) -> Regridding:
     """`rows`: of every cell that is shown, in the order of `cells` (y, x)."""
     shown = cells.ravel() >= 0
-    counts = np.zeros(cells.size, np.int64)
-    counts[shown] = np.diff(rows.indptr)
-    indptr = np.concatenate(([0], np.cumsum(counts)))
-    columns = sources.places(rows.source)
-    size = sources.shape[0] * sources.shape[1]
-    matrix = sparse().csr_array((rows.value, columns, indptr), shape=(cells.size, size))
+    matrix = _matrix(rows, sources, shown)
+    counts = np.diff(matrix.indptr)
     negative = np.flatnonzero(signs.ravel() < 0)
     outside, empty = np.flatnonzero(~shown), np.flatnonzero(shown & (counts == 0))
     return Regridding(cells.shape, matrix, negative, outside, empty, *settings)
+
+
+def _matrix(rows: Rows, sources: Sources, shown: NDArray[np.bool_]) -> Any:
+    """(cells, sources); cells that are not `shown` have no links."""
+    counts = np.zeros(shown.size, np.int64)
+    counts[shown] = np.diff(rows.indptr)
+    indptr = np.concatenate(([0], np.cumsum(counts)))
+    size = sources.shape[0] * sources.shape[1]
+    links = rows.value, sources.places(rows.source), indptr
+    return sparse().csr_array(links, shape=(shown.size, size))
 
 
 def sparse() -> Any:
@@ -202,6 +216,7 @@ def plan_rows(
     weights_of: WeightsOf,
     fallback: float = nan,
     fraction: bool = True,
+    across: Across = lambda field: None,
 ) -> Plan:
     """Rows of weights for the cells of the target grid that `show` tells.
 
@@ -209,23 +224,36 @@ def plan_rows(
     """
     shown = {field: show(field) for field in fields}
     rows = {f: rows_of(weights_of(f), cells[cells >= 0]) for f, (cells, _) in shown.items()}
+    crossing = {}
+    for field, (cells, _) in shown.items():
+        if (pair := across(field)) is not None:
+            crossing[field] = pair[0], rows_of(pair[1], cells[cells >= 0])
     sources: dict[Point, Sources] = {}
     for field in fields:
         if field.point not in sources:
             needed = [rows[other].source for other in fields if other.point == field.point]
+            needed += [r.source for p, r in crossing.values() if p.point == field.point]
             nx = weights_of(field).source_shape[1]
             sources[field.point] = Sources.of(np.concatenate(needed), nx)
-    return Plan(
-        sources,
-        {
-            f.name: _regridding(rows[f], sources[f.point], *shown[f], (fallback, fraction))
-            for f in fields
-        },
-    )
+    found = {
+        f.name: _regridding(rows[f], sources[f.point], *shown[f], (fallback, fraction))
+        for f in fields
+    }
+    for field, (partner, links) in crossing.items():
+        matrix = _matrix(links, sources[partner.point], shown[field][0].ravel() >= 0)
+        found[field.name] = replace(found[field.name], partner=partner.name, across=matrix)
+    return Plan(sources, found)
 
 
-def plan_exchange(exchange: ExchangeSpec, weights_of: WeightsOf, box: Box, to_worker: bool) -> Plan:
-    """Of one worker rank: `box` is its own on its grid, or, of an answer, on the model's.
+def plan_exchange(
+    exchange: ExchangeSpec,
+    weights_of: WeightsOf,
+    box: Box,
+    to_worker: bool,
+    across: Across = lambda field: None,
+) -> Plan:
+    """Of one worker rank: `box` is its own on its grid, or, of an answer, on the model's. Both
+    components of a vector are at T points of the worker's grid.
 
     Raises WeightsError where cells are left without a source that nothing says how to fill.
     """
@@ -237,13 +265,15 @@ def plan_exchange(exchange: ExchangeSpec, weights_of: WeightsOf, box: Box, to_wo
         padded = box.padded(exchange.halo)
         plan = plan_rows(
             (*fields, CELLS),
-            lambda field: shown_cells(field, regrid.grid, padded),
+            lambda f: shown_cells(replace(f, point="T") if across(f) else f, regrid.grid, padded),
             weights_of,
             fallback,
             regrid.normalisation == "fraction",
+            across,
         )
     else:
-        plan = plan_rows(fields, lambda _: own_cells(box, grid.nx), weights_of, fallback)
+        cells = own_cells(box, grid.nx)
+        plan = plan_rows(fields, lambda _: cells, weights_of, fallback, across=across)
     if np.isnan(fallback) and exchange.check_finite:
         for field in fields:
             if not field.masks:

@@ -115,6 +115,7 @@ class RegridSpec:
     place: str
     cache: Path = Path("weights")  # the directory where weights are kept
     conserve: Literal["global", "positive"] | None = None  # how answers are corrected
+    vectors: tuple[tuple[str, str], ...] = ()  # fields along i and j that are regridded together
 
 
 @dataclass(frozen=True, slots=True)

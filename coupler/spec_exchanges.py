@@ -18,7 +18,7 @@ from coupler.spec import (
     Transport,
     Wire,
 )
-from coupler.spec_regrid import check_masks, read_regrid
+from coupler.spec_regrid import check_masks, check_vectors, read_regrid
 from coupler.spec_run import Run
 from coupler.spec_treatment import TREATMENT_KEYS, read_treatment
 from coupler.spec_yaml import Problems, Value, hint
@@ -164,6 +164,7 @@ def _read_exchange(
     if mirrored is not None:
         item.problems.add(found["halo"].place, mirrored)
     check_masks(exchange, to_worker, item.problems)
+    check_vectors(exchange, item.problems)
     return exchange
 
 

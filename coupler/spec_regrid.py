@@ -16,7 +16,7 @@ from coupler.spec import (
 )
 from coupler.spec_yaml import Problems, Value, hint
 
-REGRID_KEYS = ("method", "generator", "weights", "normalisation", "fallback", "conserve")
+REGRID_KEYS = ("method", "generator", "weights", "normalisation", "fallback", "conserve", "vectors")
 
 
 def read_regrid(value: Value, grids: dict[str, GridSpec], to_worker: bool) -> RegridSpec | None:
@@ -48,6 +48,7 @@ def read_regrid(value: Value, grids: dict[str, GridSpec], to_worker: bool) -> Re
         value.place,
         value.path.parent / "weights",
         _read_conserve(found["conserve"], to_worker) if "conserve" in found else None,
+        _read_vectors(found["vectors"]) if "vectors" in found else (),
     )
 
 
@@ -55,6 +56,49 @@ def _read_conserve(value: Value, to_worker: bool) -> Literal["global", "positive
     if to_worker:
         value.problems.add(value.place, "'conserve' belongs to the exchange from the worker")
     return cast(Literal["global", "positive"], value.choice(("global", "positive"), "global"))
+
+
+def _read_vectors(value: Value) -> tuple[tuple[str, str], ...]:
+    pairs = []
+    for item in value.sequence():
+        names = [name.string() for name in item.sequence()]
+        if len(names) == 2:
+            pairs.append((names[0], names[1]))
+        else:
+            item.problems.add(item.place, "vectors: expected pairs of fields, such as [[u, v]]")
+    return tuple(pairs)
+
+
+def check_vectors(exchange: ExchangeSpec, problems: Problems) -> None:
+    """Each pair is of fields along i and j, both at T points, or at U and V points."""
+    regrid = exchange.regrid
+    known = {field.name: field for field in (*exchange.fields, *exchange.static)}
+    for names in regrid.vectors if regrid else ():
+        assert regrid is not None
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            text = f"vectors: unknown field '{unknown[0]}'{hint(unknown[0], known)}"
+            problems.add(regrid.place, text)
+            continue
+        i, j = (known[name] for name in names)
+        points, kinds = (i.point, j.point), (i.kind, j.kind)
+        if kinds != ("vector_i", "vector_j") or points not in (("T", "T"), ("U", "V")):
+            problems.add(
+                regrid.place,
+                f"vectors: got {i.name} ({i.kind} at {i.point}) and {j.name} ({j.kind} at "
+                f"{j.point}), expected vector_i and vector_j, at T and T or at U and V points",
+            )
+        elif (
+            i.levels != j.levels
+            or i.masks
+            or j.masks
+            or (i in exchange.static) != (j in exchange.static)
+        ):
+            problems.add(
+                regrid.place,
+                f"vectors: {i.name} and {j.name}: expected the same levels, no masks, and both "
+                "static or none",
+            )
 
 
 def _choice(value: Value | None, allowed: tuple[str, ...], default: str) -> str:

@@ -25,6 +25,7 @@ from coupler.router import (
     unanswered_cells,
     unowned_cells,
 )
+from coupler.spec import FieldSpec
 from coupler.window import Segment
 from coupler.world import CouplingError, World
 
@@ -164,8 +165,8 @@ class Inbox:
             regrid, names = channel.rows.fields, [f.name for f in channel.fields]
             self.outside = {name: regrid[name].unmapped for name in names}
             self.arrays = step_arrays(channel)
-        self._brings = {  # what waits for a piece of a field: itself, and what it masks
-            f.name: [f.name, *(g.name for g in channel.fields if f.name in g.masks)]
+        self._brings = {  # what waits for a piece of a field: itself, and what is made with it
+            f.name: [f.name, *(g.name for g in channel.fields if f.name in _needs(channel, g))]
             for f in channel.fields
         }
         self._lacking: dict[str, int] = {}  # of each field the chunks that bring the rest of it
@@ -254,7 +255,9 @@ class Inbox:
             sources = {**self.masks, **self._landing}
             masks = next(f.masks for f in self.channel.fields if f.name == name)
             regridding = self.channel.rows.fields[name]
-            regridding.fill(sources[name], self.arrays[name], [sources[m] for m in masks])
+            partner = sources.get(str(regridding.partner))
+            parts = [sources[mask] for mask in masks]
+            regridding.fill(sources[name], self.arrays[name], parts, partner)
 
     @property
     def sources_here(self) -> Arrays:
@@ -274,6 +277,12 @@ class Inbox:
                 posted.request.Cancel()
             posted.request.Wait()
             posted.request.Free()
+
+
+def _needs(channel: Channel, field: FieldSpec) -> tuple[str, ...]:
+    """The fields that must be here before `field` is made: what masks it, its partner."""
+    partner = channel.rows.fields[field.name].partner if channel.rows else None
+    return field.masks if partner is None else (*field.masks, partner)
 
 
 def _source(world: World, channel: Channel, message: Message, rank: int) -> Source:
@@ -336,8 +345,10 @@ class Outbox:
         """
         arrays = self.arrays[self._slot]
         if self._gather is not None:
-            for name, sources in self._gather(answers).items():
-                self._gather.rows[name].fill(sources, arrays[name])
+            gathered, rows = self._gather(answers), self._gather.rows
+            for name, sources in gathered.items():
+                partner = gathered.get(str(rows[name].partner))
+                rows[name].fill(sources, arrays[name], (), partner)
             if self._conservation is not None:
                 self._conservation.correct(self._gather.own, arrays)
             for array in arrays.values():

@@ -8,7 +8,7 @@ grid. Near a pole, where east is another direction in each cell, nothing is lost
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from coupler.weights import Weights, weights_of
 
 Array = NDArray[np.float64]
 KINDS: tuple[Kind, Kind] = ("vector_i", "vector_j")
+Way = Literal["to_worker", "to_model"]
 FACES: tuple[Point, Point] = ("U", "V")
 
 
@@ -32,7 +33,7 @@ class Pair(NamedTuple):
 
 
 def vector_weights(
-    weights: Weights, source: Grid, target: Grid, model: GridSpec, way: str, faces: bool
+    weights: Weights, source: Grid, target: Grid, model: GridSpec, way: Way, faces: bool
 ) -> tuple[Pair, Pair]:
     """Weights of the components along i and along j; `weights` are those of T points.
 

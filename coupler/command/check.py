@@ -13,8 +13,7 @@ from coupler.command.launch import files_named, find_executable
 from coupler.command.plan import build_plan, grid_of, plan_decompositions
 from coupler.command.tables import size_text
 from coupler.decomposition import Box
-from coupler.regrid import plan_exchange
-from coupler.regrid_weights import field_weights
+from coupler.regrid_weights import field_weights, row_planner
 from coupler.spec import ComponentSpec, CouplingSpec, ExchangeSpec
 from coupler.spec_yaml import hint
 from coupler.weights import WeightsError
@@ -218,7 +217,7 @@ def _check_weights(spec: CouplingSpec, exchange: ExchangeSpec, findings: Finding
     grid = grid_of(spec, exchange.target, exchange)
     weights = field_weights(exchange, to_worker)
     try:
-        plan_exchange(exchange, weights, Box(0, grid.nx, 0, grid.ny), to_worker)
+        row_planner(exchange, to_worker)(Box(0, grid.nx, 0, grid.ny))
         found = dict.fromkeys(str(weights(field)) for field in exchange.fields)
     except WeightsError as error:
         findings.errors.append(str(error))

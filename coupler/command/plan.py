@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from coupler.decomposition import Decomposition, decompose
 from coupler.peers import answer_split
 from coupler.protocol import HEADER_WORDS
-from coupler.regrid import plan_exchange, route_inputs
-from coupler.regrid_weights import field_weights
+from coupler.regrid import route_inputs
+from coupler.regrid_weights import row_planner
 from coupler.router import Message, route_from_worker
 from coupler.spec import ComponentSpec, CouplingSpec, ExchangeSpec, FieldSpec, GridSpec
 from coupler.spec_yaml import SpecError, hint
@@ -192,13 +192,13 @@ def _messages(
     model, worker = (source, target) if to_worker else (target, source)
     fields = exchange.static if static else exchange.fields
     planned = []
-    weights = field_weights(exchange, to_worker) if exchange.regrid else None
-    answers = worker if weights is None else answer_split(worker, model.nx, model.ny)
+    planner = row_planner(exchange, to_worker) if exchange.regrid else None
+    answers = answer_split(worker, model.nx, model.ny) if planner else worker
     for rank in range(worker.ranks):
         begun = time.process_time()
         if to_worker:
             box = worker.box(rank)
-            rows = plan_exchange(exchange, weights, box, to_worker) if weights else None
+            rows = planner(box) if planner else None
             routed = route_inputs(fields, exchange, model, box, rows)
         else:
             routed = route_from_worker(fields, exchange.grid, model, answers.box(rank))

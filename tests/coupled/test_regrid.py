@@ -4,6 +4,7 @@ the model gets the regridded answers, bit for bit, for any number of ranks on bo
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ from coupled.cells import shown
 from coupled.exchange import python
 from coupled.regrid_worker import network, positive
 from coupler.decomposition import decompose
+from coupler.grid_make import grid_of
 from coupler.spec import FieldSpec, GridSpec
 from coupler.spec_load import load_spec
 from coupler.staggered import coarsening, refinement
+from coupler.vectors import vector_weights
 from coupler.weights import Weights, apply, weights_of
 from coupler.weights_io import write_weights
 from coupler.weights_make import weights_between
@@ -236,3 +239,46 @@ def test_weights_between_grids_with_places_are_made_once_and_used_by_all(tmp_pat
             part = everything[box.y0 : box.y1 + 4, box.x0 : box.x1 + 4]
             with np.load(tmp_path / f"inputs.{rank}.0.npz") as inputs:
                 np.testing.assert_array_equal(bits(inputs[field.name][0]), bits(part))
+
+
+@pytest.mark.parametrize(("ranks", "workers"), [(1, 1), (3, 4)])
+def test_vectors_turn_with_the_grids(tmp_path: Path, ranks: int, workers: int) -> None:
+    """From faces of a tripolar grid to cells of a regular one, and back."""
+    loaded = spec(ranks, workers, 2)
+    loaded["grids"]["F"]["geometry"] = {"kind": "tripolar", "south": 30.0, "cap": 60.0}
+    loaded["grids"]["fine"] = {
+        "size": {"x": 16, "y": 8},
+        "boundary": {"x": "periodic"},
+        "geometry": {"kind": "latlon", "west": 0, "south": 30, "width": 360, "height": 60},
+    }
+    there, back = loaded["exchanges"][1], loaded["exchanges"][3]
+    there["regrid"] = {"to": "fine", "method": "nearest", "vectors": [["u_F", "v_F"]]}
+    back["regrid"] = {"from": "fine", "method": "nearest", "vectors": [["du_F", "dv_F"]]}
+    there["regrid"]["fallback"] = back["regrid"]["fallback"] = 0  # duplicate cells are masked
+    there["fields"]["t_F"]["fill"] = "zero"
+    final = run(tmp_path, loaded)
+
+    exchange = load_spec(tmp_path / "case.yaml").exchanges[1]
+    model, regrid = exchange.grid, exchange.regrid
+    assert regrid is not None
+    grids = grid_of(model), grid_of(regrid.grid)
+    to = weights_between(model, regrid.grid, regrid)
+    fro = weights_between(regrid.grid, model, regrid)
+    turned_to = vector_weights(to, *grids, model, "to_worker", True)
+    turned_fro = vector_weights(fro, *reversed(grids), model, "to_model", True)
+
+    def filled(weights: Weights, field: np.ndarray) -> np.ndarray:
+        return np.nan_to_num(apply(weights, field[None])[0])
+
+    state = initial()[3:]
+    kinds = [replace(f, point="T") for f in exchange.fields]
+    for _ in range(STEPS):
+        seen = [filled(to, state[0])]
+        seen += [filled(pair.i, state[1]) + filled(pair.j, state[2]) for pair in turned_to]
+        halos = zip(kinds, seen, strict=True)
+        asked = [padded(field, regrid.grid, values, 2)[None] for field, values in halos]
+        t, u, v = (change[0] for change in network(*asked, 2))
+        state[0] += filled(fro, t)
+        for values, pair in zip(state[1:], turned_fro, strict=True):
+            values += filled(pair.i, u) + filled(pair.j, v)
+    np.testing.assert_array_equal(bits(final[3:]), bits(state))
