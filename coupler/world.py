@@ -143,7 +143,8 @@ def check_launcher(comm: MPI.Comm) -> None:
         library = MPI.Get_library_version().splitlines()[0]
         raise CouplingError(
             f"the launcher started {launched} ranks, but this one sees itself alone; mpi4py uses "
-            f"{library}: launch with the mpirun of that library, or install mpi4py for this one"
+            f"{library}: launch with the mpirun of that library, or install mpi4py for the launcher's (halocline "
+            "doctor shows both)"
         )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -40,6 +39,7 @@ from coupler.command.help_texts import (
     RUN,
     TIMELINE,
 )
+from coupler.command.launcher import KINDS, Launcher, find_launcher
 from coupler.command.plan import build_plan, choose_worker, parse_ranks, plan_json, with_ranks
 from coupler.command.replay_run import ReplayOptions, replay_record
 from coupler.command.seams import check_seams
@@ -130,8 +130,12 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--mpirun",
             metavar="COMMAND",
-            default="mpirun",
-            help="the launcher and its options (default: %(default)s)",
+            help="the launcher and its options (default: mpirun, or what --launcher has)",
+        )
+        command.add_argument(
+            "--launcher",
+            choices=KINDS,
+            help="its kind (default: what it turns out to be, asked with --version)",
         )
     _add_replay(replay)
     _add_fake(fake)
@@ -265,18 +269,15 @@ def _load(options: argparse.Namespace) -> CouplingSpec:
     return with_ranks(spec, parse_ranks(options.ranks, spec)) if options.ranks else spec
 
 
-def _launcher(options: argparse.Namespace) -> tuple[str, ...]:
-    words = tuple(shlex.split(options.mpirun))
-    if not words:
-        raise SpecError(["--mpirun: got nothing, expected a command such as mpirun"])
-    return words
+def _launcher(options: argparse.Namespace) -> Launcher:
+    return find_launcher(options.launcher, options.mpirun)
 
 
 def _check(options: argparse.Namespace, console: Console) -> int:
     if (options.plot is not None and not options.seams) or (options.seams and options.no_load):
         raise SpecError(["check: --plot draws what --seams finds, and that loads the predictor"])
     spec = _load(options)
-    findings = check_spec(spec, not options.no_load, _launcher(options)[0])
+    findings = check_spec(spec, not options.no_load, _launcher(options))
     for text in findings.passed:
         say(console, f"ok       {text}", "green")
     _say_remarks(findings, console)
@@ -312,7 +313,7 @@ def _plan(options: argparse.Namespace, console: Console) -> int:
 def _run(options: argparse.Namespace, console: Console) -> int:
     spec = _load(options)
     launcher = _launcher(options)
-    findings = check_spec(spec, not options.no_load, launcher[0])
+    findings = check_spec(spec, not options.no_load, launcher)
     # a dry run's stdout holds the commands and nothing else
     _say_remarks(findings, Console(stderr=True) if options.dry_run else console)
     if findings.errors:
