@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ import f90nml
 
 from coupler.command.launcher import find_launcher
 
-LAUNCHER = find_launcher(os.environ.get("HALOCLINE_TEST_LAUNCHER") or None)  # type: ignore[arg-type]
+OTHER_MPI = "mpich" if os.environ.get("HALOCLINE_TEST_LAUNCHER") == "mpich" else None
+LAUNCHER = find_launcher("mpich" if OTHER_MPI else None)
 OCEAN = "ocean_model"
 REPOSITORY = Path(__file__).parents[1]
+OTHER_OCEAN = str(Path(sys.prefix) / "bin" / "ocean_model")  # of Open MPI, beside MPICH's on PATH
 BUILD = Path(os.environ.get("HALOCLINE_BUILD", REPOSITORY / "build"))  # meson's build directory
 
 

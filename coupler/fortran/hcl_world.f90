@@ -5,7 +5,7 @@ module hcl_world
   use mpi_f08, only: MPI_Comm, MPI_Request, MPI_CHARACTER, MPI_COMM_WORLD, &
     MPI_MAX_LIBRARY_VERSION_STRING, MPI_Comm_idup, MPI_Comm_rank, MPI_Comm_size, MPI_Comm_split, &
     MPI_Get_library_version, MPI_Iallgather, MPI_Init, MPI_Initialized
-  use hcl_error, only: hcl_error_type, raise, text
+  use hcl_error, only: hcl_error_type, launched_ranks, raise, sees_itself_alone, text
   use hcl_protocol, only: digest_length, kind_length, name_length, protocol_magic, record_length
   use hcl_state, only: coupler
   use hcl_wait, only: wait_request
@@ -43,7 +43,7 @@ contains
     coupler%owns_mpi = .not. running
     coupler%name = name
     call set_time_limit()
-    call check_launcher(all_ranks, problem)
+    call check_launcher(problem)
     if (.not. allocated(problem)) call join(all_ranks, problem)
     if (.not. allocated(problem)) call gather_records(name, records, problem)
     if (.not. allocated(problem)) call find_components(name, records, problem)
@@ -71,28 +71,17 @@ contains
 
   !> A program linked with another MPI than the launcher's sees itself alone, and would wait for the
   !> others for ever.
-  subroutine check_launcher(all_ranks, error)
-    type(MPI_Comm), intent(in) :: all_ranks
+  subroutine check_launcher(error)
     type(hcl_error_type), allocatable, intent(out) :: error
-    character(24), parameter :: names(3) = [character(24) :: &
-      'OMPI_COMM_WORLD_SIZE', 'PMI_SIZE', 'SLURM_STEP_NUM_TASKS']
     character(MPI_MAX_LIBRARY_VERSION_STRING) :: library
-    character(16) :: value
-    integer :: ranks, launched, name, length, status
+    integer :: length
 
-    call MPI_Comm_size(all_ranks, ranks)
-    do name = 1, merge(size(names), 0, ranks == 1)
-      call get_environment_variable(names(name), value, length, status)
-      if (status /= 0 .or. length == 0) cycle
-      read (value, *, iostat=status) launched
-      if (status /= 0 .or. launched <= 1) cycle
-      call MPI_Get_library_version(library, length)
-      length = scan(library(:length)//new_line('a'), ','//new_line('a')) - 1
-      call raise('the launcher started '//text(launched)//' ranks, but this one sees itself alone; '// &
-        'this program is linked with '//library(:length)//': launch it with the mpirun of that '// &
-        'library, or build it with the mpifort of the launcher (halocline doctor shows both)', error)
-      return
-    end do
+    if (.not. sees_itself_alone()) return
+    call MPI_Get_library_version(library, length)
+    length = scan(library(:length)//new_line('a'), ','//new_line('a')) - 1
+    call raise('the launcher started '//text(launched_ranks())//' ranks, but this one sees itself '// &
+      'alone; this program is linked with '//library(:length)//': launch it with the mpirun of that '// &
+      'library, or build it with the mpifort of the launcher (halocline doctor shows both)', error)
   end subroutine check_launcher
 
   !> HALOCLINE_TIME_LIMIT bounds the waits until the spec's own limit is known.
