@@ -25,12 +25,14 @@ from coupler.command.coupled_run import (
     print_launches,
     run_spec,
 )
+from coupler.command.doctor.report import examine, print_findings, print_json
 from coupler.command.fake_run import FakeOptions, run_fake
 from coupler.command.fitting import with_measured_halos
 from coupler.command.help_texts import (
     BENCH,
     CHECK,
     DESCRIPTION,
+    DOCTOR,
     EXIT_CODES,
     FAKE,
     PLAN,
@@ -114,6 +116,11 @@ def _parser() -> argparse.ArgumentParser:
         added = add(item.name, item.summary, item.texts, partial(_bench, item), benches)
         item.add_options(added)
         added.add_argument("--json", action="store_true", help="a list of objects for scripts")
+    doctor = add("doctor", "say what is installed and what works here", DOCTOR, _doctor)
+    doctor.add_argument(
+        "programs", metavar="PROGRAM", nargs="*", help="models whose MPI is compared, too"
+    )
+    doctor.add_argument("--json", action="store_true", help="a list of objects for scripts")
     for command in (check, plan, run, replay, fake):
         command.add_argument("spec", metavar="SPEC", type=Path, help="the coupling spec (YAML)")
         command.add_argument(
@@ -127,6 +134,7 @@ def _parser() -> argparse.ArgumentParser:
             action="store_true",
             help="do not import the predictor, which can take seconds (torch)",
         )
+    for command in (check, run, doctor):
         command.add_argument(
             "--mpirun",
             metavar="COMMAND",
@@ -340,6 +348,11 @@ def _fake(options: argparse.Namespace, console: Console) -> int:
 
 def _timeline(options: argparse.Namespace, console: Console) -> int:
     return 0 if draw_timeline(console, options.directory) else 1
+
+
+def _doctor(options: argparse.Namespace, console: Console) -> int:
+    findings = examine(_launcher(options), options.programs)
+    return print_json(findings) if options.json else print_findings(console, findings)
 
 
 def _plot(options: argparse.Namespace, console: Console) -> int:

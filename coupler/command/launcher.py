@@ -52,6 +52,11 @@ class Launcher:
             words += ["-n", str(ranks), *command]
         return tuple(words)
 
+    def plain_line(self, ranks: int, command: list[str]) -> tuple[str, ...]:
+        """The command that starts `ranks` of one program."""
+        words = self._srun_words() if self.kind == "srun" else self.words
+        return (*words, "-n", str(ranks), *command)
+
     def files(self, blocks: list[Block]) -> dict[str, str]:
         """Files that `line` needs where it runs: name, text."""
         if self.kind != "srun":

@@ -22,7 +22,7 @@ OPEN_MPI, MPICH = "Open MPI", "MPICH"
 SPEAKS = (
     (OPEN_MPI, r"Open MPI\)?[ :]*v?(\d[\w.]*)"),
     (MPICH, r"MPICH Version[ :\t]*(\d[\w.]*)"),
-    (MPICH, r"Intel\(R\) MPI Library[ \w]*?(\d[\w.]*)"),
+    (MPICH, r"Intel\(R\) MPI Library\D*(\d[\w.]*)"),
     (MPICH, r"MVAPICH\d? Version[ :\t]*(\d[\w.]*)"),
     (MPICH, r"HYDRA build details:\s+Version:\s*(\d[\w.]*)"),
     (MPICH, r"MPICH[^\n]*?(\d+\.[\w.]*)"),
@@ -71,12 +71,14 @@ def pairing(sides: Sequence[Side]) -> Problem | None:
     """Ranks of two families cannot meet: each sees itself alone. None if all is well."""
     known = [(side, side.mpi) for side in sides if side.mpi is not None]
     text = ", ".join(f"{side}" for side, _ in known)
+    programs = [(side, mpi) for side, mpi in known if side.part != "launcher"]
     families = {mpi.family for _, mpi in known}
     if len(families) > 1:
         models = [mpi for side, mpi in known if side.part == "model"]
         wanted = models[0] if models else known[0][1]
         return Problem(f"two kinds of MPI in one job: {text}", _mend(known, wanted), True)
-    if len({mpi.version for side, mpi in known if side.part != "launcher"}) > 1:
+    if len({mpi.version for _, mpi in programs}) > 1:
+        text = ", ".join(f"{side}" for side, _ in programs)
         mend = "install mpi4py and build the model with one MPI, if ranks do not find each other"
         return Problem(f"two versions of an MPI in one job: {text}", mend, False)
     return None
