@@ -45,7 +45,7 @@ def check_spec(spec: CouplingSpec, load: bool = True, launcher: Launcher | None 
         else:
             _check_command(spec, component, findings)
     _check_reference(spec, findings)
-    _check_ranks(spec, launcher.words[0], findings)
+    _check_ranks(spec, launcher, findings)
     _check_mpis(spec, launcher, findings)
     _check_boxes(spec, findings)
     return findings
@@ -176,14 +176,15 @@ def _check_reference(spec: CouplingSpec, findings: Findings) -> None:
         )
 
 
-def _check_ranks(spec: CouplingSpec, launcher: str, findings: Findings) -> None:
-    if shutil.which(launcher) is None:
+def _check_ranks(spec: CouplingSpec, launcher: Launcher, findings: Findings) -> None:
+    word = launcher.words[0]
+    if shutil.which(word) is None:
         findings.errors.append(
-            f"no '{launcher}' on PATH; install Open MPI or MPICH, or name another with --mpirun"
+            f"no '{word}' on PATH; install Open MPI or MPICH, or name another with --mpirun"
         )
     ranks = sum(component.ranks for component in spec.components)
     cores = os.cpu_count() or 1
-    if ranks > cores:
+    if ranks > cores and launcher.kind != "srun":
         findings.notes.append(f"{ranks} ranks share the {cores} cores of this machine")
 
 

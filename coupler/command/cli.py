@@ -39,12 +39,14 @@ from coupler.command.help_texts import (
     PLOT,
     REPLAY,
     RUN,
+    SLURM,
     TIMELINE,
 )
 from coupler.command.launcher import KINDS, Launcher, find_launcher
 from coupler.command.plan import build_plan, choose_worker, parse_ranks, plan_json, with_ranks
 from coupler.command.replay_run import ReplayOptions, replay_record
 from coupler.command.seams import check_seams
+from coupler.command.slurm import SlurmOptions, parse_sbatch, slurm_script
 from coupler.command.tables import print_plan, say
 from coupler.spec import CouplingSpec
 from coupler.spec_load import load_spec
@@ -108,6 +110,22 @@ def _parser() -> argparse.ArgumentParser:
     run = add("run", "run a coupled job", RUN, _run)
     replay = add("replay", "run a predictor on a record, without the model", REPLAY, _replay)
     fake = add("fake", "run the workers with synthetic fields, without the model", FAKE, _fake)
+    slurm = add("slurm", "write a job script for a cluster", SLURM, _slurm)
+    slurm.add_argument("--time", metavar="HH:MM:SS", default="01:00:00", help="(default: an hour)")
+    slurm.add_argument(
+        "--sbatch",
+        metavar="[NAME=]OPTIONS",
+        action="append",
+        default=[],
+        help="options of sbatch, for all components or for one, which makes the job heterogeneous",
+    )
+    slurm.add_argument(
+        "--setup",
+        metavar="LINE",
+        action="append",
+        default=[],
+        help="a line before the job, such as 'module load openmpi'",
+    )
     plot = add("plot", "draw a finished run", PLOT, _plot)
     timeline = add("timeline", "draw what each rank did when", TIMELINE, _timeline)
     bench = add("bench", "measure what things cost on this machine", BENCH, None)
@@ -121,20 +139,20 @@ def _parser() -> argparse.ArgumentParser:
         "programs", metavar="PROGRAM", nargs="*", help="models whose MPI is compared, too"
     )
     doctor.add_argument("--json", action="store_true", help="a list of objects for scripts")
-    for command in (check, plan, run, replay, fake):
+    for command in (check, plan, run, replay, fake, slurm):
         command.add_argument("spec", metavar="SPEC", type=Path, help="the coupling spec (YAML)")
         command.add_argument(
             "--ranks",
             metavar="NAME=N,...",
             help="rank counts in place of the spec's, for example ocean=4,closure=2",
         )
-    for command in (check, run, fake):
+    for command in (check, run, fake, slurm):
         command.add_argument(
             "--no-load",
             action="store_true",
             help="do not import the predictor, which can take seconds (torch)",
         )
-    for command in (check, run, doctor):
+    for command in (check, run, fake, slurm, doctor):
         command.add_argument(
             "--mpirun",
             metavar="COMMAND",
@@ -348,6 +366,21 @@ def _fake(options: argparse.Namespace, console: Console) -> int:
 
 def _timeline(options: argparse.Namespace, console: Console) -> int:
     return 0 if draw_timeline(console, options.directory) else 1
+
+
+def _slurm(options: argparse.Namespace, console: Console) -> int:
+    spec = _load(options)
+    launcher = find_launcher("srun", options.mpirun or "srun")
+    findings = check_spec(spec, not options.no_load, launcher)
+    _say_remarks(findings, Console(stderr=True))  # stdout is the script
+    if findings.errors:
+        return _say_mistakes(findings.errors)
+    common, own = parse_sbatch(options.sbatch, spec)
+    print(
+        slurm_script(spec, SlurmOptions(options.time, common, own, tuple(options.setup)), launcher),
+        end="",
+    )
+    return 0
 
 
 def _doctor(options: argparse.Namespace, console: Console) -> int:

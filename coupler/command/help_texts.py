@@ -100,6 +100,21 @@ examples:
 """,
 )
 
+SLURM = (
+    """\
+Print the job script of a spec, for sbatch: one step of all components, started by srun
+--multi-prog. Where a component has options of its own, such as workers on nodes with GPUs, the job
+is heterogeneous. The spec is checked as by `halocline check`; warnings go to stderr.
+""",
+    """\
+examples:
+  halocline slurm double_gyre.yaml >job.sh; sbatch job.sh
+  halocline slurm double_gyre.yaml --ranks ocean=128,closure=4 --time 12:00:00 \\
+    --sbatch=--account=climate --sbatch='closure=--partition=gpu --gpus-per-task=1' \\
+    --setup 'module load openmpi' --setup 'source /projects/halocline/.venv/bin/activate'
+""",
+)
+
 DOCTOR = (
     """\
 Say what is installed, which MPI each part of a job uses and whether they go together, whether

@@ -45,7 +45,7 @@ class Launcher:
         """The command that starts one job of all `blocks`; one of srun reads `files`."""
         if self.kind == "srun":
             ranks = sum(count for count, _ in blocks)
-            return (*self._srun_words(), "-n", str(ranks), "--multi-prog", RANKS_FILE)
+            return (*self.srun_words(), "-n", str(ranks), "--multi-prog", RANKS_FILE)
         words = list(self.words)
         for number, (ranks, command) in enumerate(blocks):
             words += [":"] if number else []
@@ -54,7 +54,7 @@ class Launcher:
 
     def plain_line(self, ranks: int, command: list[str]) -> tuple[str, ...]:
         """The command that starts `ranks` of one program."""
-        words = self._srun_words() if self.kind == "srun" else self.words
+        words = self.srun_words() if self.kind == "srun" else self.words
         return (*words, "-n", str(ranks), *command)
 
     def files(self, blocks: list[Block]) -> dict[str, str]:
@@ -63,7 +63,7 @@ class Launcher:
             return {}
         return {RANKS_FILE: multi_prog(blocks)}
 
-    def _srun_words(self) -> tuple[str, ...]:
+    def srun_words(self) -> tuple[str, ...]:
         """With what makes the ranks find each other, and the end of one the end of all."""
         given = {word.partition("=")[0] for word in self.words}
         words = list(self.words)

@@ -114,18 +114,21 @@ def _compiler() -> Iterator[Finding]:
         return
     mpi = mpi_of_compiler(word)
     yield ok("compiler", f"{word} uses {mpi}" if mpi else f"{word}: which MPI it uses is not known")
-    client = subprocess.run(
-        ["pkg-config", "--modversion", "halocline"],
-        env=os.environ | {"PKG_CONFIG_PATH": _pkg_config_path()},
-        text=True,
-        capture_output=True,
-        check=False,
-    )
-    if client.returncode:
-        mend = "meson install, and its lib/pkgconfig on PKG_CONFIG_PATH"
-        yield warning("client", "pkg-config does not know halocline", mend)
-    else:
-        yield ok("client", f"halocline {client.stdout.strip()} for Fortran")
+    yield _client()
+
+
+def _client() -> Finding:
+    """The installed Fortran library, as other builds find it."""
+    command = ["pkg-config", "--modversion", "halocline"]
+    environment = os.environ | {"PKG_CONFIG_PATH": _pkg_config_path()}
+    if shutil.which(command[0]) is None:
+        mend = "only to build models: apt-get install pkg-config"
+        return warning("client", "no pkg-config on PATH", mend)
+    asked = subprocess.run(command, env=environment, text=True, capture_output=True, check=False)
+    if asked.returncode:
+        mend = "only to build models: meson install, and its lib/pkgconfig on PKG_CONFIG_PATH"
+        return warning("client", "pkg-config does not know halocline", mend)
+    return ok("client", f"halocline {asked.stdout.strip()} for Fortran")
 
 
 def _pkg_config_path() -> str:
