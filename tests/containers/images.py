@@ -4,10 +4,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from jobs import REPOSITORY
@@ -85,5 +84,7 @@ def running(image: str, name: str, *words: str) -> Iterator[str]:
         engine("kill", name)
 
 
-def environment(extra: Mapping[str, str]) -> dict[str, str]:
-    return os.environ | dict(extra)
+def address(name: str) -> str:
+    """Of a container, in the one network that it is in: podman may know no names there."""
+    networks = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+    return engine("container", "inspect", "--format", networks, name).strip()

@@ -15,7 +15,17 @@ import numpy as np
 import pytest
 import yaml
 
-from containers.images import ENGINE, LARGEST, build_all, engine, missing, network, running, size
+from containers.images import (
+    ENGINE,
+    LARGEST,
+    address,
+    build_all,
+    engine,
+    missing,
+    network,
+    running,
+    size,
+)
 from coupled.gyre import coupled, final_state, in_model, namelist, spec
 from coupler.command.launch import mpi_environment
 from jobs import run_ocean, write_namelist
@@ -117,7 +127,7 @@ def test_two_nodes(case: Path, expected: dict[str, np.ndarray]) -> None:
         running("halocline:node", "halocline-a", "--network", net, *shared) as first,
         running("halocline:node", "halocline-b", "--network", net, *shared) as second,
     ):
-        on = [["--host", f"{name}:2", "-n", "1"] for name in (first, second)]
+        on = [["--host", f"{address(name)}:2", "-n", "1"] for name in (first, second)]
         ocean, worker = ["ocean_model", "ocean.nml"], [PYTHON, *WORKER]
         blocks = [[*on[0], *ocean], [*on[1], *ocean], [*on[0], *worker], [*on[1], *worker]]
         line = [":" if word is None else word for block in blocks for word in (*block, None)][:-1]
