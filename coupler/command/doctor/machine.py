@@ -26,7 +26,11 @@ from coupler.command.mpis import (
 )
 
 NEEDED = ("mpi4py", "numpy", "netCDF4", "PyYAML", "f90nml", "rich")
-OPTIONAL = {"torch": "torch", "matplotlib": "plot"}  # package: extra that brings it
+OPTIONAL = {
+    "torch": "torch",
+    "onnxruntime": "onnx",
+    "matplotlib": "plot",
+}  # package: extra that brings it
 PROGRAMS = ("halocline_exchange_bench", "ocean_model")  # what meson install brings
 ASK_TORCH = (
     "import json, torch; print(json.dumps([torch.__version__, torch.version.cuda, "
