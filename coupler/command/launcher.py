@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 from dataclasses import dataclass
@@ -101,10 +102,14 @@ def multi_prog(blocks: list[Block]) -> str:
     for ranks, command in blocks:
         last = first + ranks - 1
         which = f"{first}-{last}" if ranks > 1 else f"{first}"
-        # srun replaces %t and %o in arguments
-        lines.append(f"{which} {shlex.join(word.replace('%', '%%') for word in command)}\n")
+        lines.append(f"{which} {' '.join(map(_escaped, command))}\n")
         first = last + 1
     return "".join(lines)
+
+
+def _escaped(word: str) -> str:
+    """For srun, which replaces %t and %o; of a shell's quoting it knows backslashes."""
+    return re.sub(r"[^\w@+=:,./-]", lambda found: "\\" + found[0], word) or "''"
 
 
 def srun_mpi() -> str:

@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from coupled.gyre import coupled, final_state, in_model, namelist, spec
+from coupler.command.launcher import multi_prog
 from jobs import run_ocean, write_namelist
 from slurm.cluster import cluster, missing
 
@@ -108,6 +109,23 @@ def batch(directory: Path, environment: dict[str, str]) -> subprocess.CompletedP
     )
     job.stdout += (directory / "job.out").read_text()
     return job
+
+
+def test_words_of_a_command(tmp_path: Path, environment: dict[str, str]) -> None:
+    """srun has quotes and replacements of its own; what arrives is what was meant."""
+    words = ["it's", "a b", "50%", "%t", "#x", 'q"q', "a\\b", "", "{$x}", "-n=1", "é"]
+    show = [sys.executable, "-c", "import sys; print(sys.argv[1:])", *words]
+    (tmp_path / "ranks.conf").write_text(multi_prog([(1, show)]))
+    job = subprocess.run(
+        ["srun", "-n", "1", "--multi-prog", "ranks.conf"],
+        cwd=tmp_path,
+        env=environment,
+        text=True,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert job.stdout.strip() == str(words), job.stderr
 
 
 def test_sbatch(
