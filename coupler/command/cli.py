@@ -25,7 +25,12 @@ from coupler.command.coupled_run import (
     print_launches,
     run_spec,
 )
-from coupler.command.doctor.report import examine, print_findings, print_json
+from coupler.command.doctor.report import (
+    add_doctor_options,
+    examine,
+    print_findings,
+    print_json,
+)
 from coupler.command.fake_run import FakeOptions, run_fake
 from coupler.command.fitting import with_measured_halos
 from coupler.command.help_texts import (
@@ -46,7 +51,7 @@ from coupler.command.launcher import KINDS, Launcher, find_launcher
 from coupler.command.plan import build_plan, choose_worker, parse_ranks, plan_json, with_ranks
 from coupler.command.replay_run import ReplayOptions, replay_record
 from coupler.command.seams import check_seams
-from coupler.command.slurm import SlurmOptions, parse_sbatch, slurm_script
+from coupler.command.slurm import add_slurm_options, slurm_options, slurm_script
 from coupler.command.tables import print_plan, say
 from coupler.spec import CouplingSpec
 from coupler.spec_load import load_spec
@@ -111,21 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     replay = add("replay", "run a predictor on a record, without the model", REPLAY, _replay)
     fake = add("fake", "run the workers with synthetic fields, without the model", FAKE, _fake)
     slurm = add("slurm", "write a job script for a cluster", SLURM, _slurm)
-    slurm.add_argument("--time", metavar="HH:MM:SS", default="01:00:00", help="(default: an hour)")
-    slurm.add_argument(
-        "--sbatch",
-        metavar="[NAME=]OPTIONS",
-        action="append",
-        default=[],
-        help="options of sbatch, for all components or for one, which makes the job heterogeneous",
-    )
-    slurm.add_argument(
-        "--setup",
-        metavar="LINE",
-        action="append",
-        default=[],
-        help="a line before the job, such as 'module load openmpi'",
-    )
+    add_slurm_options(slurm)
     plot = add("plot", "draw a finished run", PLOT, _plot)
     timeline = add("timeline", "draw what each rank did when", TIMELINE, _timeline)
     bench = add("bench", "measure what things cost on this machine", BENCH, None)
@@ -135,10 +126,7 @@ def _parser() -> argparse.ArgumentParser:
         item.add_options(added)
         added.add_argument("--json", action="store_true", help="a list of objects for scripts")
     doctor = add("doctor", "say what is installed and what works here", DOCTOR, _doctor)
-    doctor.add_argument(
-        "programs", metavar="PROGRAM", nargs="*", help="models whose MPI is compared, too"
-    )
-    doctor.add_argument("--json", action="store_true", help="a list of objects for scripts")
+    add_doctor_options(doctor)
     for command in (check, plan, run, replay, fake, slurm):
         command.add_argument("spec", metavar="SPEC", type=Path, help="the coupling spec (YAML)")
         command.add_argument(
@@ -375,11 +363,7 @@ def _slurm(options: argparse.Namespace, console: Console) -> int:
     _say_remarks(findings, Console(stderr=True))  # stdout is the script
     if findings.errors:
         return _say_mistakes(findings.errors)
-    common, own = parse_sbatch(options.sbatch, spec)
-    print(
-        slurm_script(spec, SlurmOptions(options.time, common, own, tuple(options.setup)), launcher),
-        end="",
-    )
+    print(slurm_script(spec, slurm_options(options, spec), launcher), end="")
     return 0
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,30 @@ class SlurmOptions:
     common: tuple[str, ...] = ()
     own: dict[str, tuple[str, ...]] = field(default_factory=dict)
     setup: tuple[str, ...] = ()  # lines before the job, such as `module load openmpi`
+
+
+def add_slurm_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--time", metavar="HH:MM:SS", default="01:00:00", help="(default: an hour)")
+    parser.add_argument(
+        "--sbatch",
+        metavar="[NAME=]OPTIONS",
+        action="append",
+        default=[],
+        help="options of sbatch, for all components or for one, which makes the job heterogeneous",
+    )
+    parser.add_argument(
+        "--setup",
+        metavar="LINE",
+        action="append",
+        default=[],
+        help="a line before the job, such as 'module load openmpi'",
+    )
+
+
+def slurm_options(options: argparse.Namespace, spec: CouplingSpec) -> SlurmOptions:
+    """Of the command line. Raises SpecError."""
+    common, own = parse_sbatch(options.sbatch, spec)
+    return SlurmOptions(options.time, common, own, tuple(options.setup))
 
 
 def parse_sbatch(

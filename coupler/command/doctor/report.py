@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
@@ -16,6 +17,13 @@ from coupler.command.launcher import Launcher
 from coupler.command.tables import say
 
 STYLES: dict[Status, str] = {"ok": "green", "warning": "yellow", "error": "red"}
+
+
+def add_doctor_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "programs", metavar="PROGRAM", nargs="*", help="models whose MPI is compared, too"
+    )
+    parser.add_argument("--json", action="store_true", help="a list of objects for scripts")
 
 
 def examine(launcher: Launcher, programs: Sequence[str]) -> Iterator[Finding]:
