@@ -7,6 +7,8 @@ module hcl_error
   private
   public :: hcl_error_type, raise, hcl_abort, text, launched_ranks, sees_itself_alone
 
+  integer, parameter :: last_words = 200000   !< for the launcher to read what was printed [microseconds]
+
   !> Allocated where a call failed; `message` says who, what, got, expected.
   type :: hcl_error_type
     character(:), allocatable :: message
@@ -34,10 +36,21 @@ contains
 
   !> Prints `message` and ends every rank of the job with a non-zero exit code.
   subroutine hcl_abort(message)
+    use, intrinsic :: iso_c_binding, only: c_int
     character(*), intent(in) :: message
+    interface
+      integer(c_int) function posix_usleep(microseconds) bind(c, name='usleep')
+        import :: c_int
+        implicit none (type, external)
+        integer(c_int), value :: microseconds
+      end function posix_usleep
+    end interface
+    integer :: ignored
 
     write (error_unit, '(2a)') 'halocline: ', message
     flush (error_unit)
+    ! MPICH's launcher drops what ranks printed and it has not yet passed on
+    ignored = posix_usleep(last_words)
     if (sees_itself_alone()) call tell_launcher()
     call MPI_Abort(MPI_COMM_WORLD, 1)
   end subroutine hcl_abort
