@@ -33,7 +33,7 @@ from coupler.statistics import Statistics
 from coupler.step import Step, require_finite
 from coupler.trace import open_trace
 from coupler.transfer import Inbox, Outbox
-from coupler.world import CouplingError, PartnerFailed, join
+from coupler.world import CouplingError, PartnerFailed, abort_unjoined, join
 
 Array = NDArray[np.floating]
 Shapes = Mapping[str, tuple[tuple[int, ...], str]]  # by name: shape and dtype
@@ -453,7 +453,7 @@ class Component:
         if self.recorder is not None:
             self.recorder.abandon()
         if not hasattr(self, "world"):
-            self.comm.Abort(1)
+            abort_unjoined(self.comm)
         if not isinstance(error, PartnerFailed):
             self.world.tell_failure(message)
         self.world.abort()

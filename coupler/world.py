@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -135,16 +137,33 @@ def start_limit() -> float:
     return float(os.environ.get("HALOCLINE_TIME_LIMIT", "120"))
 
 
+def launched_ranks() -> int:
+    """How many ranks the launcher started, by its own word; 1 without one."""
+    names = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")
+    return max((int(os.environ.get(name, "1") or "1") for name in names), default=1)
+
+
 def check_launcher(comm: MPI.Comm) -> None:
     """A wrong pairing of MPI libraries makes every rank believe it is alone, and then hangs."""
-    names = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")
-    launched = max((int(os.environ.get(name, "1") or "1") for name in names), default=1)
+    launched = launched_ranks()
     if comm.size == 1 and launched > 1:
-        library = MPI.Get_library_version().splitlines()[0]
+        library = " ".join(re.split(r"[,\n]", MPI.Get_library_version())[0].split())
         raise CouplingError(
             f"the launcher started {launched} ranks, but this one sees itself alone; mpi4py uses "
-            f"{library}: launch with the mpirun of that library, or install mpi4py for this one"
+            f"{library}: launch with the mpirun of that library, or install mpi4py for the "
+            "launcher's (halocline doctor shows both)"
         )
+
+
+def abort_unjoined(comm: MPI.Comm) -> None:
+    """Ends the job of a rank that has not joined it. Where it is alone its MPI cannot reach the
+    launcher. Open MPI's ends the job of a rank that fails; that of MPICH only where the rank says
+    so, in a line of PMI-1 on the descriptor that it inherited."""
+    descriptor = os.environ.get("PMI_FD", "")
+    if comm.size == 1 and launched_ranks() > 1 and descriptor.isdigit():
+        with suppress(OSError):
+            os.write(int(descriptor), b"cmd=abort exitcode=1\n")
+    comm.Abort(1)
 
 
 def split_nodes(comm: MPI.Comm) -> MPI.Intracomm:

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from coupler.command.fitting import load_fitted
-from coupler.command.launch import files_named, find_executable
+from coupler.command.launch import files_named, find_executable_of
+from coupler.command.launcher import Launcher
+from coupler.command.mpis import Side, mpi_of_executable, mpi_of_launcher, mpi_of_python, pairing
 from coupler.command.plan import build_plan, grid_of, plan_decompositions
 from coupler.command.tables import size_text
 from coupler.decomposition import Box
@@ -35,9 +37,10 @@ class Findings:
     fitted: list[tuple[Predictor, Fit]] = field(default_factory=list)
 
 
-def check_spec(spec: CouplingSpec, load: bool = True, launcher: str = "mpirun") -> Findings:
+def check_spec(spec: CouplingSpec, load: bool = True, launcher: Launcher | None = None) -> Findings:
     """Every mistake at once. `load`: import the predictors, as the workers will."""
     findings = Findings()
+    launcher = launcher or Launcher("openmpi")
     _describe(spec, findings)
     for component in spec.components:
         if component.is_worker:
@@ -46,6 +49,7 @@ def check_spec(spec: CouplingSpec, load: bool = True, launcher: str = "mpirun") 
             _check_command(spec, component, findings)
     _check_reference(spec, findings)
     _check_ranks(spec, launcher, findings)
+    _check_mpis(spec, launcher, findings)
     _check_boxes(spec, findings)
     for exchange in spec.exchanges:
         if exchange.regrid is not None:
@@ -73,7 +77,7 @@ def _describe(spec: CouplingSpec, findings: Findings) -> None:
 
 def _check_command(spec: CouplingSpec, component: ComponentSpec, findings: Findings) -> None:
     name, word = component.name, component.command[0]
-    found = find_executable(word, spec.path.parent)
+    found = find_executable_of(spec, component)
     if found is None:
         findings.errors.append(
             f"{component.place}: {name}: no executable '{word}' "
@@ -179,15 +183,32 @@ def _check_reference(spec: CouplingSpec, findings: Findings) -> None:
         )
 
 
-def _check_ranks(spec: CouplingSpec, launcher: str, findings: Findings) -> None:
-    if shutil.which(launcher) is None:
+def _check_ranks(spec: CouplingSpec, launcher: Launcher, findings: Findings) -> None:
+    word = launcher.words[0]
+    if shutil.which(word) is None:
         findings.errors.append(
-            f"no '{launcher}' on PATH; install Open MPI or MPICH, or name another with --mpirun"
+            f"no '{word}' on PATH; install Open MPI or MPICH, or name another with --mpirun"
         )
     ranks = sum(component.ranks for component in spec.components)
     cores = os.cpu_count() or 1
-    if ranks > cores:
+    if ranks > cores and launcher.kind != "srun":
         findings.notes.append(f"{ranks} ranks share the {cores} cores of this machine")
+
+
+def _check_mpis(spec: CouplingSpec, launcher: Launcher, findings: Findings) -> None:
+    """Ranks of two MPIs would each believe to be alone."""
+    sides = [Side(f"{launcher.words[0]}", mpi_of_launcher(launcher.words[0]), "launcher")]
+    for component in spec.components:
+        found = None if component.is_worker else find_executable_of(spec, component)
+        if found is not None:
+            sides.append(Side(component.name, mpi_of_executable(found), "model"))
+    if any(component.is_worker for component in spec.components):
+        sides.append(Side("mpi4py", mpi_of_python(launcher.environment()), "mpi4py"))
+    problem = pairing(sides)
+    if problem is not None and problem.fatal:
+        findings.errors.append(f"{problem.text}; {problem.mend}")
+    elif problem is not None:
+        findings.warnings.append(f"{problem.text}; {problem.mend}")
 
 
 def _check_boxes(spec: CouplingSpec, findings: Findings) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -26,24 +25,34 @@ from coupler.command.coupled_run import (
     print_launches,
     run_spec,
 )
+from coupler.command.doctor.report import (
+    add_doctor_options,
+    examine,
+    print_findings,
+    print_json,
+)
 from coupler.command.fake_run import FakeOptions, run_fake
 from coupler.command.fitting import with_measured_halos
 from coupler.command.help_texts import (
     BENCH,
     CHECK,
     DESCRIPTION,
+    DOCTOR,
     EXIT_CODES,
     FAKE,
     PLAN,
     PLOT,
     REPLAY,
     RUN,
+    SLURM,
     TIMELINE,
     WEIGHTS,
 )
+from coupler.command.launcher import KINDS, Launcher, find_launcher
 from coupler.command.plan import build_plan, choose_worker, parse_ranks, plan_json, with_ranks
 from coupler.command.replay_run import ReplayOptions, replay_record
 from coupler.command.seams import check_seams
+from coupler.command.slurm import add_slurm_options, slurm_options, slurm_script
 from coupler.command.tables import print_plan, say
 from coupler.command.weights import draw as draw_weights
 from coupler.command.weights import print_weights, regridded, weights_json
@@ -113,6 +122,8 @@ def _parser() -> argparse.ArgumentParser:
     weights = add(
         "weights", "make regridding weights, and say how good they are", WEIGHTS, _weights
     )
+    slurm = add("slurm", "write a job script for a cluster", SLURM, _slurm)
+    add_slurm_options(slurm)
     plot = add("plot", "draw a finished run", PLOT, _plot)
     timeline = add("timeline", "draw what each rank did when", TIMELINE, _timeline)
     bench = add("bench", "measure what things cost on this machine", BENCH, None)
@@ -121,24 +132,31 @@ def _parser() -> argparse.ArgumentParser:
         added = add(item.name, item.summary, item.texts, partial(_bench, item), benches)
         item.add_options(added)
         added.add_argument("--json", action="store_true", help="a list of objects for scripts")
-    for command in (check, plan, run, replay, fake):
+    doctor = add("doctor", "say what is installed and what works here", DOCTOR, _doctor)
+    add_doctor_options(doctor)
+    for command in (check, plan, run, replay, fake, slurm):
         command.add_argument("spec", metavar="SPEC", type=Path, help="the coupling spec (YAML)")
         command.add_argument(
             "--ranks",
             metavar="NAME=N,...",
             help="rank counts in place of the spec's, for example ocean=4,closure=2",
         )
-    for command in (check, run, fake):
+    for command in (check, run, fake, slurm):
         command.add_argument(
             "--no-load",
             action="store_true",
             help="do not import the predictor, which can take seconds (torch)",
         )
+    for command in (check, run, fake, slurm, doctor):
         command.add_argument(
             "--mpirun",
             metavar="COMMAND",
-            default="mpirun",
-            help="the launcher and its options (default: %(default)s)",
+            help="the launcher and its options (default: mpirun, or what --launcher has)",
+        )
+        command.add_argument(
+            "--launcher",
+            choices=KINDS,
+            help="its kind (default: what it turns out to be, asked with --version)",
         )
     _add_replay(replay)
     _add_fake(fake)
@@ -289,18 +307,15 @@ def _load(options: argparse.Namespace) -> CouplingSpec:
     return with_ranks(spec, parse_ranks(options.ranks, spec)) if options.ranks else spec
 
 
-def _launcher(options: argparse.Namespace) -> tuple[str, ...]:
-    words = tuple(shlex.split(options.mpirun))
-    if not words:
-        raise SpecError(["--mpirun: got nothing, expected a command such as mpirun"])
-    return words
+def _launcher(options: argparse.Namespace) -> Launcher:
+    return find_launcher(options.launcher, options.mpirun)
 
 
 def _check(options: argparse.Namespace, console: Console) -> int:
     if (options.plot is not None and not options.seams) or (options.seams and options.no_load):
         raise SpecError(["check: --plot draws what --seams finds, and that loads the predictor"])
     spec = _load(options)
-    findings = check_spec(spec, not options.no_load, _launcher(options)[0])
+    findings = check_spec(spec, not options.no_load, _launcher(options))
     for text in findings.passed:
         say(console, f"ok       {text}", "green")
     _say_remarks(findings, console)
@@ -336,7 +351,7 @@ def _plan(options: argparse.Namespace, console: Console) -> int:
 def _run(options: argparse.Namespace, console: Console) -> int:
     spec = _load(options)
     launcher = _launcher(options)
-    findings = check_spec(spec, not options.no_load, launcher[0])
+    findings = check_spec(spec, not options.no_load, launcher)
     # a dry run's stdout holds the commands and nothing else
     _say_remarks(findings, Console(stderr=True) if options.dry_run else console)
     if findings.errors:
@@ -378,6 +393,22 @@ def _weights(options: argparse.Namespace, console: Console) -> int:
 
 def _timeline(options: argparse.Namespace, console: Console) -> int:
     return 0 if draw_timeline(console, options.directory) else 1
+
+
+def _slurm(options: argparse.Namespace, console: Console) -> int:
+    spec = _load(options)
+    launcher = find_launcher("srun", options.mpirun or "srun")
+    findings = check_spec(spec, not options.no_load, launcher)
+    _say_remarks(findings, Console(stderr=True))  # stdout is the script
+    if findings.errors:
+        return _say_mistakes(findings.errors)
+    print(slurm_script(spec, slurm_options(options, spec), launcher), end="")
+    return 0
+
+
+def _doctor(options: argparse.Namespace, console: Console) -> int:
+    findings = examine(_launcher(options), options.programs)
+    return print_json(findings) if options.json else print_findings(console, findings)
 
 
 def _plot(options: argparse.Namespace, console: Console) -> int:

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from coupler.command.job import Outcome, run_job
 from coupler.command.launch import Launch, coupled_launch, reference_launch
+from coupler.command.launcher import Launcher
 from coupler.command.plan import PlannedExchange
 from coupler.command.progress import (
     JobProgress,
@@ -37,7 +38,7 @@ TAIL = 10  # lines of a log that says no reason
 
 @dataclass(frozen=True)
 class RunOptions:
-    launcher: tuple[str, ...]
+    launcher: Launcher
     reference: bool
     timeout: float | None  # [s] of each job
     timeline: bool = False
@@ -116,6 +117,7 @@ def _run(
 ) -> Outcome:
     """One job with its progress, and what came of it."""
     say(console, str(launch), "dim")
+    launch.write_files()
     log = launch.directory / "job.log"
     begun = time.time()
     environment = {MONITOR: str(launch.directory / "profile")}

@@ -34,7 +34,7 @@ def run_fake(spec: CouplingSpec, options: FakeOptions, run: RunOptions, console:
     _check_limits(spec, name, options.limits)
     steps = options.steps or default_steps(spec)
     fake = with_fake(spec, name, steps, options)
-    findings = check_spec(fake, options.load, run.launcher[0])
+    findings = check_spec(fake, options.load, run.launcher)
     if findings.errors:
         raise SpecError(findings.errors)
     for text in (*findings.warnings, *findings.notes):

@@ -68,6 +68,8 @@ examples:
   halocline run double_gyre.yaml --timeline       what each rank did when, as a picture
   halocline run double_gyre.yaml --dry-run        the commands, to type or for a job script
   halocline run double_gyre.yaml --mpirun 'mpirun --hostfile hosts'
+  halocline run double_gyre.yaml --launcher mpich
+  halocline run double_gyre.yaml --launcher srun --mpirun 'srun --partition=debug'
 """,
 )
 
@@ -112,6 +114,37 @@ their time that the components waited.
 examples:
   halocline run double_gyre.yaml --timeline
   halocline timeline runs/double_gyre
+""",
+)
+
+SLURM = (
+    """\
+Print the job script of a spec, for sbatch: one step of all components, started by srun
+--multi-prog. Where a component has options of its own, such as workers on nodes with GPUs, the job
+is heterogeneous. The spec is checked as by `halocline check`; warnings go to stderr.
+""",
+    """\
+examples:
+  halocline slurm double_gyre.yaml >job.sh; sbatch job.sh
+  halocline slurm double_gyre.yaml --ranks ocean=128,closure=4 --time 12:00:00 \\
+    --sbatch=--account=climate --sbatch='closure=--partition=gpu --gpus-per-task=1' \\
+    --setup 'module load openmpi' --setup 'source /projects/halocline/.venv/bin/activate'
+""",
+)
+
+DOCTOR = (
+    """\
+Say what is installed, which MPI each part of a job uses and whether they go together, whether
+ranks share memory and read each other's, how fast raw MPI is here, and whether there is a GPU. Each
+line is ok, a warning or an error, with what to do about it. Put all of it into a bug report.
+Exit code 1 if there is an error.
+""",
+    """\
+examples:
+  halocline doctor
+  halocline doctor path/to/my_model        which MPI is it linked with?
+  halocline doctor --launcher mpich
+  halocline doctor --json
 """,
 )
 
