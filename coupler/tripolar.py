@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coupler.grid import Array, Grid, cell_areas
 from coupler.spec import Pivot, TripolarGeometry
@@ -58,29 +59,35 @@ def supergrid(nx: int, ny: int, north: Pivot | None, geometry: TripolarGeometry)
     """(2 ny + 1, 2 nx + 1, 3): points on the unit sphere, half a cell apart, from the south-western
     corner of the first cell on: T points are the odd ones [1::2, 1::2], U points [1::2, 2::2]."""
     fold = ny - 0.5 if north == "T" else float(ny)  # in rows from the southern edge
-    first = 0.0 if north == "T" else 0.5  # the first T point, in columns from the pole's meridian
-    columns = (np.arange(2 * nx + 1) / 2 + first - 0.5) * 2 * np.pi / nx
-    rows = np.arange(2 * ny + 1) / 2 / fold  # 1: the fold
-    latitude = geometry.south + rows * (90.0 - geometry.south)
-    return _places(columns, latitude, geometry.cap)
-
-
-def _places(columns: Array, latitude: Array, cap: float) -> Array:
-    """(rows, columns, 3): points on the unit sphere; `latitude` [degrees] is that of the row on the
-    meridian midway between the poles, and beyond 90 on the other side of the fold."""
-    radius = np.tan(np.radians(90.0 - cap) / 2)
-    across = np.tan(np.radians(90.0 - latitude) / 2) / radius  # B, 1 where the cap begins
+    # in half columns from a pole's meridian; there the first T point of a T pivot is
+    columns = (np.arange(2 * nx + 1) - (1 if north == "T" else 0)) % (2 * nx)
+    latitude = geometry.south + np.arange(2 * ny + 1) / 2 / fold * (90.0 - geometry.south)
+    # B, 1 where the cap begins, 0 on the fold, below 0 beyond it
+    radius = np.tan(np.radians(90.0 - geometry.cap) / 2)
+    across = np.tan(np.radians(90.0 - latitude) / 2) / radius
     place = np.empty((latitude.size, columns.size, 3))
     in_cap = across < 1.0
-    lon = np.degrees(columns) + POLE_LONGITUDE
+    lon = columns * (180.0 / nx) + POLE_LONGITUDE
     place[~in_cap] = points(*np.meshgrid(lon, latitude[~in_cap]))
-    turned = _columns(columns, np.abs(across[in_cap]))
-    b = across[in_cap][:, None]
-    x = np.sqrt(_squared(b**2)) * np.cos(turned)
-    y = b * np.sin(turned)
-    north = 90.0 - 2 * np.degrees(np.arctan(radius * np.hypot(x, y)))
-    place[in_cap] = points(np.degrees(np.arctan2(y, x)) + POLE_LONGITUDE, north)
+    x, y = _ellipses(columns, nx, across[in_cap])
+    north_of = 90.0 - 2 * np.degrees(np.arctan(radius * np.hypot(x, y)))
+    place[in_cap] = points(np.degrees(np.arctan2(y, x)) + POLE_LONGITUDE, north_of)
     return place
+
+
+def _ellipses(columns: NDArray[np.int64], nx: int, across: Array) -> tuple[Array, Array]:
+    """(rows, columns) twice: x along the segment between the poles, y across it.
+
+    Of the four quarters only one is computed: near a pole's meridian columns part so fast that a
+    rounding error on it would be seen.
+    """
+    half = np.minimum(columns, 2 * nx - columns)  # from one pole to the other
+    quarter = np.minimum(half, nx - half)
+    turned = _columns(quarter * (np.pi / nx), np.abs(across))
+    b = across[:, None]
+    x = np.sqrt(_squared(b**2)) * np.cos(turned) * np.where(half > quarter, -1.0, 1.0)
+    y = b * np.sin(turned) * np.where(columns > nx, -1.0, 1.0)
+    return x, y
 
 
 def _squared(u: float | Array) -> float | Array:

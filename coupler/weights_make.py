@@ -56,8 +56,8 @@ def weights_between(source: GridSpec, target: GridSpec, regrid: RegridSpec) -> W
     except (GridError, WeightsError) as error:
         raise WeightsError(f"{regrid.place}: {error}") from error
     except OSError as error:
-        named = f"{error.filename or regrid.cache}: {error.strerror or error}"
-        raise WeightsError(f"{regrid.place}: {named}") from error
+        text = f"{error.filename}: {error.strerror}" if error.filename else f"{error}"
+        raise WeightsError(f"{regrid.place}: {text}") from error
 
 
 def make_weights(source: Grid, target: Grid, regrid: RegridSpec, made_of_other: bool) -> Weights:

@@ -138,8 +138,14 @@ def _run(folder: Path, method: Method, time_limit: float) -> None:
             "another method"
         ) from error
     if done.returncode or not (folder / "weights.nc").is_file():
-        said = "\n  ".join(done.stdout.strip().splitlines()[-8:]) or "nothing"
+        said = "\n  ".join(_told(done.stdout.strip().splitlines())) or "nothing"
         raise WeightsError(f"YAC failed with exit code {done.returncode} and said:\n  {said}")
+
+
+def _told(lines: list[str]) -> list[str]:
+    """The lines that name an error, without MPI's notice of the abort that follows; else the last."""
+    named = [line for line in lines if "rror" in line and "errorcode" not in line]
+    return (named or lines)[-8:]
 
 
 def _with_areas(made: Weights, source: Grid, target: Grid) -> Weights:
