@@ -99,6 +99,19 @@ def decompose(
     return Decomposition.from_boxes(name, nx, ny, boxes)
 
 
+def answer_split(worker: Decomposition, nx: int, ny: int) -> Decomposition:
+    """Boxes of the model's grid, nx x ny, one for each box of the worker's: the same share of the
+    columns and rows. Every cell is in one; a rank without cells of the worker answers nothing."""
+    x, y = (
+        -(-edges * size // whole)
+        for edges, size, whole in (
+            (worker.edges[:2], nx, worker.nx),
+            (worker.edges[2:], ny, worker.ny),
+        )
+    )
+    return Decomposition(worker.name, nx, ny, np.concatenate((x, y)))
+
+
 def ownership_error(decomposition: Decomposition) -> str | None:
     """None if every cell has one owner, or none where holes are meant; else what is wrong.
 

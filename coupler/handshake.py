@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from coupler.agreement import disagreements
 from coupler.chunks import Chunk, chunk_bytes, cut
 from coupler.conserve import Areas
-from coupler.decomposition import Box, Decomposition, decompose
+from coupler.decomposition import Box, Decomposition, answer_split, decompose
 from coupler.directory import Directory, ask_owners, receive_lists, with_list_errors
-from coupler.peers import Peers, answer_split, meet_peers
+from coupler.peers import Peers, meet_peers
 from coupler.points import Cells, Owners, merged
 from coupler.protocol import (
     IN,

@@ -34,19 +34,6 @@ class Peers:
     areas: Mapping[str, Areas]  # of fields whose integrals are conserved
 
 
-def answer_split(worker: Decomposition, nx: int, ny: int) -> Decomposition:
-    """Boxes of the model's grid, nx x ny, one for each box of the worker's: the same share of the
-    columns and rows. Every cell is in one; a rank without cells of the worker answers nothing."""
-    x, y = (
-        -(-edges * size // whole)
-        for edges, size, whole in (
-            (worker.edges[:2], nx, worker.nx),
-            (worker.edges[2:], ny, worker.ny),
-        )
-    )
-    return Decomposition(worker.name, nx, ny, np.concatenate((x, y)))
-
-
 def meet_peers(
     world: World,
     fields: tuple[FieldSpec, ...],

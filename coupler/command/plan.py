@@ -19,8 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from coupler.decomposition import Decomposition, decompose
-from coupler.peers import answer_split
+from coupler.decomposition import Decomposition, answer_split, decompose
 from coupler.protocol import HEADER_WORDS
 from coupler.regrid import route_inputs
 from coupler.regrid_weights import row_planner

@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coupled.cells import shown
-from coupler.decomposition import decompose
-from coupler.peers import answer_split
+from coupler.decomposition import answer_split, decompose
 from coupler.regrid import (
     Sources,
     own_cells,
