@@ -162,7 +162,7 @@ def _read_geometry(value: Value, nx: int, ny: int) -> Geometry | None:
     if kind == "tripolar":
         region = value.mapping(("kind", "south", "cap"))
         south = region["south"].finite(-80.0) if "south" in region else -80.0
-        cap = region["cap"].finite(45.0) if "cap" in region else 45.0
+        cap = region["cap"].finite(40.0) if "cap" in region else 40.0
         if not -90.0 <= south < cap < 90.0:
             value.wrong("south < cap, both within -90 and 90 degrees")
         return TripolarGeometry(south, cap)

@@ -143,7 +143,7 @@ def _run(folder: Path, method: Method, time_limit: float) -> None:
 
 
 def _told(lines: list[str]) -> list[str]:
-    """The lines that name an error, without MPI's notice of the abort that follows; else the last."""
+    """The lines that name an error, without MPI's notice of the abort; else the last ones."""
     named = [line for line in lines if "rror" in line and "errorcode" not in line]
     return (named or lines)[-8:]
 
