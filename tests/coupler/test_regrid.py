@@ -207,7 +207,7 @@ def test_cells_without_a_source_are_an_error_where_nothing_says_what_they_hold()
     grids = (GridSpec(name, 2, 1, 2, "closed", "closed") for name in ("model", "worker"))
     field = FieldSpec("a", "T", "scalar", "zero", 1, "case.yaml:9")
     exchange = exchange_of(*grids, (field,), fallback=np.nan)
-    with pytest.raises(WeightsError, match=r"case.yaml:9: field 'a': 1 of the 2 cells .*fallback"):
+    with pytest.raises(WeightsError, match=r"case.yaml:9: field 'a': 1 of 2 cells .*fallback"):
         plan_exchange(exchange, lambda _: weights, decompose("w", 2, 1, 1).box(0), True)
 
 
