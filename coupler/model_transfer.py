@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from coupler.chunks import values_of
 from coupler.errors import CouplingError
 from coupler.model_plan import ModelExchange, Peer
+from coupler.packing import message_buffer, unpack
 from coupler.protocol import HEADER_WORDS, STATIC, TAG_DATA, Words
 from coupler.router import Patch
-from coupler.transfer import Parcel, message_buffer, unpack
+from coupler.transfer import Parcel
 from coupler.window import LINE
 from coupler.world import World
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,15 +12,14 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 from coupler.blank import blank, rectangles_of
-from coupler.chunks import Chunk, Piece, values_of
+from coupler.chunks import Chunk, values_of
 from coupler.conserve import Conservation
+from coupler.gather import Gather, step_arrays
 from coupler.handshake import Channel
-from coupler.peers import Peers
+from coupler.packing import Array, Arrays, message_buffer, pack, unpack
 from coupler.protocol import HEADER_WORDS, TAG_DATA, Words
 from coupler.router import (
-    FieldRoute,
     Message,
-    Rows,
     reversed_message,
     unanswered_cells,
     unowned_cells,
@@ -29,71 +28,7 @@ from coupler.spec import FieldSpec
 from coupler.window import Segment
 from coupler.world import CouplingError, World
 
-Array = NDArray[np.floating]
-Arrays = Mapping[str, Array]
-
 AHEAD = 2  # receives posted from each rank; the client's receives_ahead
-ROW = 256  # values; shorter rows move faster by indexing cell by cell than row by row
-
-
-def message_buffer(count: int, wire: np.dtype[np.floating]) -> tuple[Words, Array]:
-    """The words of a message, and its `count` values behind the header in the wire's kind."""
-    words = np.zeros(HEADER_WORDS + -(-count * wire.itemsize // 8), np.int64)
-    return words, words[HEADER_WORDS:].view(wire)[:count]
-
-
-def whole(message: Message) -> Chunk:
-    """All of `message` at once"""
-    return tuple(Piece(f, 0, route.field.levels) for f, route in enumerate(message.routes))
-
-
-def _by_cell(route: FieldRoute) -> Rows | None:
-    """The rows of `route`, if they are many and short."""
-    rows = route.patches
-    return rows if isinstance(rows, Rows) and route.cells < ROW * len(rows) else None
-
-
-def unpack(message: Message, chunk: Chunk, values: Array, arrays: Arrays) -> None:
-    """Values of a chunk of a message -> cells of padded arrays (level, y, x)."""
-    at = 0
-    for piece in chunk:
-        route = message.routes[piece.field]
-        array = arrays[route.field.name]
-        levels = slice(piece.first, piece.first + piece.levels)
-        if (cells := _by_cell(route)) is not None:
-            first = at + piece.levels * cells.before + cells.column
-            y, x = cells.in_worker
-            for level in range(piece.levels):
-                array[piece.first + level, y, x] = values[first + level * cells.width]
-            at += piece.levels * route.cells
-            continue
-        for p in route.patches:
-            part = values[at : at + piece.levels * p.cells]
-            rows = slice(p.target_y, p.target_y + p.ny)
-            array[levels, rows, p.target_x : p.target_x + p.nx] = part.reshape(-1, p.ny, p.nx)
-            at += part.size
-
-
-def pack(message: Message, chunk: Chunk, arrays: Arrays, values: Array) -> None:
-    """Cells of a worker's own arrays (level, y, x), no halo -> values of a chunk of a message."""
-    at = 0
-    for piece in chunk:
-        route = message.routes[piece.field]
-        array = arrays[route.field.name]
-        levels = slice(piece.first, piece.first + piece.levels)
-        if (cells := _by_cell(route)) is not None:
-            first = at + piece.levels * cells.before + cells.column
-            y, x = cells.in_worker
-            for level in range(piece.levels):
-                values[first + level * cells.width] = array[piece.first + level, y, x]
-            at += piece.levels * route.cells
-            continue
-        for p in route.patches:
-            part = values[at : at + piece.levels * p.cells]
-            rows = slice(p.source_y, p.source_y + p.ny)
-            columns = slice(p.source_x, p.source_x + p.nx)
-            part.reshape(-1, p.ny, p.nx)[...] = array[levels, rows, columns]
-            at += part.size
 
 
 @dataclass
@@ -417,53 +352,6 @@ def _conservation(world: World, channel: Channel) -> Conservation | None:
     return Conservation(world, regrid.conserve, peers.areas, ranks)
 
 
-class Gather:
-    """Answers that other worker ranks computed, where this rank's rows of weights need them."""
-
-    def __init__(self, world: World, channel: Channel, peers: Peers) -> None:
-        self.world, self.peers, self.rows = world, peers, peers.plan.fields
-        wire = np.dtype(channel.exchange.wire)
-        self.own = step_arrays(channel)
-        shapes = {f.name: (f.levels, *peers.plan.sources[f.point].shape) for f in channel.fields}
-        self._sources = {name: np.zeros(shape, wire) for name, shape in shapes.items()}
-        self._comes, self._goes = (
-            [(m, np.zeros(m.values, wire)) for m in messages]
-            for messages in (peers.receives, peers.sends)
-        )
-        local, tag = world.local, channel.number
-        self._receives, self._sends = (
-            [start(values, m.partner, tag) for m, values in ends if m.partner != local.rank]
-            for start, ends in ((local.Recv_init, self._comes), (local.Send_init, self._goes))
-        )
-
-    def __call__(self, answers: Arrays) -> Arrays:
-        """(level, y, x) of this rank's cells -> of the gathered sources, in the wire's precision.
-
-        Every rank of the worker that has cells calls it for the same answers, in the same order.
-        """
-        for request in self._receives:
-            request.Start()
-        for name, array in self.own.items():
-            if answers[name] is not array:
-                np.copyto(array, answers[name], casting="same_kind")
-        mine = [values for m, values in self._comes if m.partner == self.world.local.rank]
-        for message, values in self._goes:
-            pack(message, whole(message), self.own, values)
-            if message.partner == self.world.local.rank:
-                mine[0][...] = values
-        for request in self._sends:
-            request.Start()
-        what = "the answers of other ranks of the worker"
-        self.world.wait_requests([*self._receives, *self._sends], what)
-        for message, values in self._comes:
-            unpack(message, whole(message), values, self._sources)
-        return self._sources
-
-    def close(self) -> None:
-        for request in (*self._receives, *self._sends):
-            request.Free()
-
-
 def _sink(world: World, channel: Channel, message: Message, rank: int) -> Sink:
     windowed = message.partner in channel.windowed
     parcels = []
@@ -477,13 +365,6 @@ def _sink(world: World, channel: Channel, message: Message, rank: int) -> Sink:
 
 def _requests(sinks: Sequence[Sink]) -> list[MPI.Request]:
     return [parcel.request for sink in sinks for parcel in sink.parcels]
-
-
-def step_arrays(channel: Channel) -> Arrays:
-    """Zeros (level, y, x) by name as a step sees them, where the worker's grid is another."""
-    wire = channel.exchange.wire
-    shapes = zip(channel.fields, channel.step_shapes, strict=True)
-    return {field.name: np.zeros(shape, wire) for field, shape in shapes}
 
 
 def unfilled_cells(channel: Channel) -> dict[str, NDArray[np.bool_]]:

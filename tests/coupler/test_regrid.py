@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from coupled.cells import shown
 from coupler.decomposition import answer_split, decompose
+from coupler.packing import unpack, whole
 from coupler.regrid import (
     Sources,
     own_cells,
@@ -23,7 +24,6 @@ from coupler.regrid import (
 )
 from coupler.router import route_cells
 from coupler.spec import ExchangeSpec, FieldSpec, GridSpec, Normalisation, RegridSpec
-from coupler.transfer import unpack, whole
 from coupler.weights import Weights, WeightsError, apply, weights_of
 from coupling_cases import halos, sizes, worker_decompositions
 from regrid_cases import owners_of, random_weights, sent, some_fields, worker_grids

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from coupler.chunks import cut, values_of
 from coupler.decomposition import Box, Decomposition
+from coupler.packing import pack, unpack
 from coupler.protocol import encode_plan
 from coupler.router import (
     FieldRoute,
@@ -18,7 +19,6 @@ from coupler.router import (
     unowned_cells,
 )
 from coupler.spec import FieldSpec, GridSpec
-from coupler.transfer import pack, unpack
 from coupling_cases import (
     fields,
     grids,
