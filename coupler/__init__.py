@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from coupler.component import Component
+    from coupler.model import ModelComponent
 
-__all__ = ["Component"]
+__all__ = ["Component", "ModelComponent"]
 
 
 def __getattr__(name: str) -> Any:
@@ -17,4 +18,8 @@ def __getattr__(name: str) -> Any:
         from coupler.component import Component
 
         return Component
+    if name == "ModelComponent":
+        from coupler.model import ModelComponent
+
+        return ModelComponent
     raise AttributeError(f"module 'coupler' has no attribute '{name}'")

@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -18,22 +18,24 @@ from numpy.typing import NDArray
 
 from coupler.clock import answer_date, first_due, is_due
 from coupler.decomposition import Box
-from coupler.handshake import shake_hands
+from coupler.handshake import Channel, shake_hands, worker_decomposition
 from coupler.inputs import Inputs
 from coupler.monitor import Profile
 from coupler.partial import receive_partial, send_partial
-from coupler.protocol import CONTROL_END, IN, PARTIAL, STATIC, TAG_REPLY, Control
+from coupler.protocol import CONTROL_END, IN, OUT, PARTIAL, STATIC, TAG_REPLY, Control
+from coupler.recorder import Place, Recorder
 from coupler.restart import read_partial, read_restart, write_restart
-from coupler.router import owned_cells
+from coupler.router import cell_numbers, owned_cells
 from coupler.spec import CouplingSpec
 from coupler.spec_load import load_spec
 from coupler.statistics import Statistics
 from coupler.step import Step, require_finite
 from coupler.trace import open_trace
 from coupler.transfer import Inbox, Outbox
-from coupler.world import CouplingError, PartnerFailed, join
+from coupler.world import CouplingError, PartnerFailed, abort_unjoined, join
 
 Array = NDArray[np.floating]
+Shapes = Mapping[str, tuple[tuple[int, ...], str]]  # by name: shape and dtype
 Endpoint = TypeVar("Endpoint", Inbox, Outbox)
 
 
@@ -42,19 +44,28 @@ class Component:
 
     Inside the `with` block: `static` maps names to padded arrays (level, y, x) that the model sent
     once; `steps()` yields a Step for every date at which an exchange is due; `owned` is a mask of
-    the cells that the model has; `leads` is true on the first rank that has steps. An exception in
-    the block reaches every rank of the job as text and ends it with a non-zero exit code.
+    the cells that the model has, `cells` their global numbers; `leads` is true on the first rank
+    that has steps. An exception in the block reaches every rank of the job as text and ends it
+    with a non-zero exit code.
     """
 
     def __init__(
-        self, name: str, spec: str | Path | CouplingSpec, comm: MPI.Intracomm = MPI.COMM_WORLD
+        self,
+        name: str,
+        spec: str | Path | CouplingSpec,
+        comm: MPI.Intracomm = MPI.COMM_WORLD,
+        prepare: Callable[[Component, Shapes], None] | None = None,
     ) -> None:
-        """`comm`: the communicator of all components; every one of them must join."""
+        """`comm`: the communicator of all components; every one of them must join. `prepare` is
+        called once, while the model waits at its start, with shape (level, y, x) and dtype of each
+        array that will come: what it does no step waits for."""
         self.name = name
         self.spec = spec if isinstance(spec, CouplingSpec) else load_spec(spec)
         self.comm = comm
         self.static: dict[str, Array] = {}
         self.profile = Profile()
+        self.recorder: Recorder | None = None  # of what the spec records here
+        self._prepare = prepare
         self._step: Step | None = None
         self._control: Control | None = None
         self._ended = False
@@ -62,6 +73,7 @@ class Component:
     def __enter__(self) -> Component:
         try:
             self.world = join(self.comm, self.name, self.spec.digest)
+            self._require_halos()
             self._open_trace()
             self._start()
         except BaseException:
@@ -97,6 +109,14 @@ class Component:
         channel = self._inboxes[0].channel
         return owned_cells(channel.exchange.grid, channel.model, channel.box, channel.halo)
 
+    @cached_property
+    def cells(self) -> NDArray[np.int64]:
+        """(y, x) of the padded box of the first exchange: the global number x + y * nx of the cell
+        whose T point each shows, also through periodic images and the fold; -1 where `owned` is
+        false. The same cell has the same number on every rank, whatever the decomposition."""
+        channel = self._inboxes[0].channel
+        return cell_numbers(channel.exchange.grid, channel.model, channel.box, channel.halo)
+
     @property
     def outputs(self) -> dict[str, tuple[int, ...]]:
         """Names of the answers, and the shape (level, y, x) of this rank's cells of each."""
@@ -106,6 +126,13 @@ class Component:
             for field, shape in zip(out.channel.fields, out.channel.shapes, strict=True)
         }
 
+    @property
+    def buffers(self) -> list[Array]:
+        """The arrays that inputs come in and answers leave from, again and again."""
+        slots = [s for i in self._inboxes for s in i.slots]
+        slots += [s for o in self._outboxes for s in o.arrays]
+        return [array for slot in slots for array in slot.values()]
+
     def _open_trace(self) -> None:
         try:
             self.profile.trace = open_trace(self.name, self.rank)
@@ -114,8 +141,17 @@ class Component:
                 f"HALOCLINE_TRACE: {error}; expected a directory that is there"
             ) from error
 
+    def _require_halos(self) -> None:
+        """`halo: auto` is filled in before, by whoever has the predictor."""
+        for exchange in self.spec.incoming(self.name):
+            if exchange.measured:
+                raise CouplingError(
+                    f"{exchange.place}: halo: auto is measured from the predictor that ml_server "
+                    "runs; a worker with a loop of its own writes the number of cells"
+                )
+
     def _start(self) -> None:
-        agreement = shake_hands(self.world, self.spec)
+        agreement = shake_hands(self.world, self.spec, self._before_plans)
         self._declaration, self._segment = agreement.declaration, agreement.segment
         ranks = agreement.model.ranks
         self._model_ranks, self._leader = ranks, ranks[0]
@@ -139,7 +175,36 @@ class Component:
         size = int(self.world.local.size)
         first = self.world.local.allreduce(size if self._idle else self.rank, MPI.MIN)
         self.leads = self.rank == first % size  # of the ranks that have steps, the first
+        if self.spec.component(self.name).record is not None:
+            self._start_recorder(agreement.channels)
         self._send_owed_answers()
+
+    def _start_recorder(self, channels: Sequence[Channel]) -> None:
+        size = int(self.world.local.size)
+        writers = self.world.local.allgather(not self._idle)
+        if self._idle:
+            return
+        boxes, owned = {}, {}
+        for c in (c for c in channels if c.direction in (OUT, IN)):
+            grid = c.exchange.grid
+            boxes[grid.name] = worker_decomposition(self.spec, c.exchange, size)
+            owned[grid.name] = owned_cells(grid, c.model, c.box, 0)
+        ranks = tuple(rank for rank, writes in enumerate(writers) if writes)
+        start = self._declaration.start_date
+        place = Place(self.name, self.rank, ranks, start, boxes, owned)
+        self.recorder = Recorder(self.spec, place, self.static)
+
+    def _before_plans(self, channels: Sequence[Channel]) -> None:
+        """Give `prepare` its turn, on a rank that will have steps."""
+        incoming = [c for c in channels if c.direction in (OUT, STATIC)]
+        if self._prepare is None or not any(c.messages for c in incoming):
+            return
+        shapes = {
+            field.name: (shape, c.exchange.wire)
+            for c in incoming
+            for field, shape in zip(c.fields, c.shapes, strict=True)
+        }
+        self._prepare(self, shapes)
 
     def _receive_static(self, inbox: Inbox) -> Mapping[str, Array]:
         inbox.expect(self._declaration.start_date)
@@ -213,11 +278,15 @@ class Component:
         while not self._arrived(first, date, lambda: first.begun):
             if self._obey() == CONTROL_END:
                 return None
-        for inbox in due:
-            if inbox.channel.exchange.statistics:  # of what came, before a network can change it
-                for field in inbox.channel.fields:
-                    inputs[field.name]
-                self._statistics.take(date, inbox.channel, inbox.arrays, inbox.outside)
+        recorder = self.recorder if self.recorder and self.recorder.wants(date) else None
+        for inbox in due:  # of what came, before a network can change it
+            if not (inbox.channel.exchange.statistics or recorder):
+                continue
+            for field in inbox.channel.fields:
+                inputs[field.name]
+            self._statistics.take(date, inbox.channel, inbox.arrays, inbox.outside)
+            if recorder is not None:
+                recorder.take(date, inbox.channel.exchange, inbox.arrays)
         answers: dict[str, Array] = {}
         halos: dict[str, int] = {}
         for out in self._due(self._outboxes, date):
@@ -248,7 +317,6 @@ class Component:
 
     def _arrived(self, inbox: Inbox, date: int, enough: Callable[[], bool]) -> bool:
         """True when enough of the exchange is here; False when a command comes before it."""
-        names = " ".join(field.name for field in inbox.channel.fields)
         begun, unpacked = time.perf_counter(), inbox.unpacking
 
         def ready() -> bool:
@@ -258,12 +326,12 @@ class Component:
             return enough() or self._command_is_next()
 
         self.world.wait(
-            ready, f"the model's fields of exchange {inbox.sequence} ({names} of {date} s)"
+            ready, f"the model's fields of exchange {inbox.sequence} ({inbox.names} of {date} s)"
         )
         # what came while others were on their way was unpacked in between: told apart at the end
         ended = time.perf_counter()
-        self.profile.add("wait", begun, ended - (inbox.unpacking - unpacked), date, names)
-        self.profile.add("exchange", ended - (inbox.unpacking - unpacked), ended, date, names)
+        self.profile.add("wait", begun, ended - (inbox.unpacking - unpacked), date, inbox.names)
+        self.profile.add("exchange", ended - (inbox.unpacking - unpacked), ended, date, inbox.names)
         return enough()
 
     def _command_is_next(self) -> bool:
@@ -308,7 +376,11 @@ class Component:
             self._statistics.take(step.date, out.channel, leaving)
             if out.channel.exchange.check_finite:
                 require_finite(leaving, f"answer of step {step.number}, date {step.date} s")
+            if self.recorder is not None:
+                self.recorder.take(step.date, out.channel.exchange, leaving)
             out.send(step.date, leaving)
+        if self.recorder is not None:
+            self.recorder.commit(step.date)
         for inbox in self._due(self._inboxes, step.date):
             inbox.release()  # not before: an answer may be a view of an input
 
@@ -330,6 +402,10 @@ class Component:
         for out in self._outboxes:
             out.close()
         self._statistics.close()
+        if self.recorder is not None:
+            text = self.recorder.close()
+            if self.leads:
+                print(f"halocline: {self.name}: {text}", flush=True)
         self._reply()
         for inbox in self._inboxes:
             inbox.close()
@@ -355,8 +431,10 @@ class Component:
         if not known:
             traceback.print_exception(kind, error, trace, file=sys.stderr)
         print(f"halocline: {who}: {message}", file=sys.stderr, flush=True)
+        if self.recorder is not None:
+            self.recorder.abandon()
         if not hasattr(self, "world"):
-            self.comm.Abort(1)
+            abort_unjoined(self.comm)
         if not isinstance(error, PartnerFailed):
             self.world.tell_failure(message)
         self.world.abort()

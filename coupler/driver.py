@@ -4,14 +4,18 @@
 from __future__ import annotations
 
 from collections import ChainMap
+from typing import Any
 
-from coupler.component import Component
-from coupler.handshake import partner_of
+from coupler.component import Component, Shapes
+from coupler.handshake import partner_of, require_same_halos
 from coupler.monitor import Reporter
 from coupler.spec import CouplingSpec
 from coupler.world import CouplingError
+from ml_server import halo
 from ml_server import predictor as predictors
+from ml_server.halo import Fit
 from ml_server.predictor import Predictor, PredictorError
+from ml_server.tuning import Seat
 
 
 def load_for(spec: CouplingSpec, name: str) -> Predictor:
@@ -22,16 +26,51 @@ def load_for(spec: CouplingSpec, name: str) -> Predictor:
         raise CouplingError(str(error)) from error
 
 
+def fit_halos(spec: CouplingSpec, name: str, predictor: Predictor) -> Fit:
+    """`spec` with the halos that worker `name` needs. Raises CouplingError."""
+    try:
+        return halo.fit_halos(spec, name, predictor)
+    except PredictorError as error:
+        raise CouplingError(str(error)) from error
+
+
+def warm_up(predictor: Predictor, component: Component, shapes: Shapes) -> None:
+    """Before the first step: compilation, calibration. Raises CouplingError."""
+    spec, name = component.spec, component.name
+    outputs = [field.name for exchange in spec.outgoing(name) for field in exchange.fields]
+    try:
+        predictor.warm_up(shapes, outputs, Seat(*component.world.seat()))
+    except PredictorError as error:
+        raise CouplingError(str(error)) from error
+
+
+def require_ranks(component: Component, fit: Fit) -> None:
+    """Raises CouplingError where the ranks measured different halos, or where so many ranks would
+    not answer as one does. Collective over the component."""
+    require_same_halos(component.world, component.spec)
+    wrong = fit.ranks_error(component.world.local.size)
+    if wrong is not None:
+        raise CouplingError(wrong)
+
+
 def serve(component: Component, predictor: Predictor) -> None:
-    """Answer every exchange with the predictor's answer."""
-    leads = component.leads
+    """Answer every exchange with the predictor's answer.
+
+    Besides the fields it gets what of `predictor.RESERVED` it asks for by name.
+    """
+    leads, asked = component.leads, predictor.parameters or ()
+    predictor.hold(component.buffers)
+    component.profile.how = predictor.how
     reporter = Reporter(component.name, partner_of(component.spec, component.name))
     for step in component.steps():
         if component.outputs and not step.due:
             continue  # inputs that come more often than any answer
-        try:
-            given = ChainMap(step.inputs, component.static)  # type: ignore[arg-type]  # only read
-            answers = predictor(given, step.due)
+        more: dict[str, Any] = {"date": step.date} if "date" in asked else {}
+        if "cell" in asked:
+            more["cell"] = component.cells
+        try:  # an exchanged field of a reserved name comes first
+            given = ChainMap(step.inputs, component.static, more)  # type: ignore[arg-type]
+            answers = predictor(given, step.due, step.targets())
         except PredictorError as error:
             raise CouplingError(str(error)) from error
         for name, answer in answers.items():

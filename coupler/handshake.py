@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -90,10 +90,18 @@ class Agreement:
     segment: Segment | None  # None where all exchanges go by messages
 
 
-def shake_hands(world: World, spec: CouplingSpec) -> Agreement:
+Prepare = Callable[[tuple[Channel, ...]], None]
+
+
+def _nothing(channels: tuple[Channel, ...]) -> None:
+    pass
+
+
+def shake_hands(world: World, spec: CouplingSpec, prepare: Prepare = _nothing) -> Agreement:
     """Receive the model's declarations, compare them with the spec, plan, send the plans.
 
-    Raises CouplingError with every disagreement. Collective over the worker component.
+    `prepare` is called while the model waits for the plans, for run.time_limit at most. Raises
+    CouplingError with every disagreement. Collective over the worker component.
     """
     model_name = partner_of(spec, world.name)
     model = require_members(world, model_name, "model")
@@ -109,6 +117,7 @@ def shake_hands(world: World, spec: CouplingSpec) -> Agreement:
     owners = _owners(world, spec, declaration, directories)
     channels = tuple(_share(world, _plan(world, spec, owners), model))
     _send_config(world, spec, declaration, channels, model)
+    prepare(channels)
     _send_plans(world, channels, model)
     world.time_limit = spec.time_limit
     segment = Segment(world.node, _shared_bytes(channels)) if _uses_windows(spec) else None
@@ -121,6 +130,24 @@ def partner_of(spec: CouplingSpec, worker: str) -> str:
     if worker not in workers:
         raise CouplingError(f"{spec.path.name} has no worker '{worker}'{hint(worker, workers)}")
     return spec.incoming(worker)[0].source
+
+
+def require_same_halos(world: World, spec: CouplingSpec) -> None:
+    """Halos that each rank measured for itself must be the same. Collective over the component.
+
+    Raises CouplingError; a rank that fails elsewhere is heard meanwhile.
+    """
+    mine = np.array([exchange.halo for exchange in spec.incoming(world.name)], np.int64)
+    all_of_them = np.empty((int(world.local.size), len(mine)), np.int64)
+    request = world.local.Iallgather(mine, all_of_them)
+    world.wait_requests([request], "the other ranks' halos")
+    for rank, halos in enumerate(all_of_them):
+        for exchange, ours, theirs in zip(spec.incoming(world.name), mine, halos, strict=True):
+            if ours != theirs:
+                raise CouplingError(
+                    f"{exchange.place}: halo: auto is {ours} on rank {world.rank} and {theirs} on "
+                    f"rank {rank}; do all ranks load the same predictor? write the number of cells"
+                )
 
 
 def worker_decomposition(spec: CouplingSpec, exchange: ExchangeSpec, ranks: int) -> Decomposition:

@@ -31,6 +31,7 @@ class Profile:
     exchange: float = 0.0  # unpacking, packing, sending
     inference: float = 0.0
     model: dict[str, float] = field(default_factory=dict)  # total, packing, waiting, unpacking
+    how: str = ""  # the network is run: device, threads and the like
     begun: float = field(default_factory=time.perf_counter)
     trace: Trace | None = None  # for a timeline
 
@@ -86,7 +87,7 @@ class Reporter:
 
 
 def _plain(profile: Profile) -> PlainProfile:
-    names = ("steps", "date", "wait", "exchange", "inference", "model", "begun")
+    names = ("steps", "date", "wait", "exchange", "inference", "model", "how", "begun")
     elapsed = time.perf_counter() - profile.begun
     return {name: getattr(profile, name) for name in names} | {"elapsed": elapsed}
 
@@ -94,6 +95,8 @@ def _plain(profile: Profile) -> PlainProfile:
 def summary_text(component: str, model: str, profile: PlainProfile) -> str:
     """A few plain lines for a job that was started by hand."""
     lines = [f"halocline: {profile['steps']} coupling steps in {profile['elapsed']:.1f} s"]
+    if profile.get("how"):
+        lines.append(f"halocline:   {component:<12} {profile['how']}")
     for name, what, seconds, share in summary(component, model, profile):
         lines.append(f"halocline:   {name:<12} {what:<10} {seconds:10.6f} s/step {share:6.1%}")
     return "\n".join(lines)

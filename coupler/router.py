@@ -305,6 +305,23 @@ def owned_cells(
     return ~unowned_cells(route_to_worker((CELLS,), grid, model, box, halo), 0, box, halo)
 
 
+def cell_numbers(
+    grid: GridSpec, model: Decomposition | Owners, box: Box, halo: int
+) -> NDArray[np.int64]:
+    """(y, x) of the padded box: the number x + y * nx of the cell of the grid that each shows (its
+    own, or the one that it is an image of beyond a boundary), -1 where nobody owns it."""
+    padded = box.padded(halo)
+    numbers = np.full((padded.ny, padded.nx), -1, dtype=np.int64)
+    for rectangle in _padded_rectangles(CELLS, grid, box, halo):
+        y, x = rectangle.y, rectangle.x
+        rows = y.source + y.step * np.arange(y.length, dtype=np.int64)
+        columns = x.source + x.step * np.arange(x.length, dtype=np.int64)
+        shown = rows[:, None] * grid.nx + columns
+        numbers[y.target : y.target + y.length, x.target : x.target + x.length] = shown
+    numbers[~owned_cells(grid, model, box, halo)] = -1
+    return numbers
+
+
 def unanswered_cells(messages: tuple[Message, ...], box: Box) -> NDArray[np.bool_]:
     """(y, x) of `box`: cells of which no answer goes anywhere; every field's are the same."""
     empty = np.ones((box.ny, box.nx), dtype=np.bool_)

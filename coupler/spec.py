@@ -15,11 +15,14 @@ Fill = Literal["zero", "replicate", "reflect"]
 Pivot = Literal["T", "F"]
 Wire = Literal["float32", "float64"]
 Operation = Literal["instant", "average", "accumulate", "min", "max"]
+Layout = Literal["batch", "channels"]  # what the levels of a mapped network are
 Transport = Literal["auto", "messages", "windows"]
 GridFile = Literal["nemo", "cf", "oasis", "scrip"]
 Method = Literal["identity", "nearest", "bilinear", "barycentric", "conservative", "conservative2"]
 Generator = Literal["auto", "own", "yac"]
 Normalisation = Literal["fraction", "destination"]
+WhenSlow = Literal["wait", "skip"]
+Precision = Literal["full", "tf32", "bfloat16", "float16"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +116,84 @@ class RegridSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordSpec:
+    """What a worker writes of its fields while it runs; see docs/recording.md."""
+
+    fields: tuple[str, ...]  # of those to and from the worker
+    period: int  # [s]
+    first: int | None  # [s], the first and the last date that may be recorded
+    last: int | None
+    file: str  # without the ending; {component} and {start} are filled in
+    precision: Wire | None  # None: the wire's
+    deflate: int  # 0 to 9
+    chunks: Mapping[str, int]  # time, level, y, x -> values of a chunk
+    flush: int  # records after which the file is complete up to here
+    buffer: int | None  # records that may wait for the disk; None: what fits in 64 MB
+    when_slow: WhenSlow  # what happens when they all do
+    overwrite: bool
+    units: str  # of time
+    calendar: str
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class MappedField:
+    """A field as channels of a network. Statistics have one number, or one a level; () is none."""
+
+    name: str
+    place: str
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    scale: tuple[float, ...] = ()
+    mask: str | None = None  # a field above 0 where there is water
+    fill: float | None = 0.0  # of an input elsewhere; None: its mean
+
+
+@dataclass(frozen=True, slots=True)
+class PredictorSpec:
+    """What a worker loads, and how fields become its arguments."""
+
+    python: str | None  # module:Class or module:function; else file
+    arguments: Mapping[str, object]  # of the class
+    file: Path | None  # TorchScript, torch.export, ONNX
+    state: Path | None  # the weights of a class
+    state_key: str | None  # the entry of a checkpoint that holds them
+    inputs: tuple[MappedField, ...]  # channels of one tensor; empty: fields go by name
+    outputs: tuple[MappedField, ...]
+    layout: Layout
+    dtype: Wire | None  # of the network; None: as its weights are
+    trust: bool  # files may run code
+    place: str
+
+    def __str__(self) -> str:
+        return self.python or (self.file.name if self.file else "?")
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceSpec:
+    """Where and how a worker's network runs."""
+
+    device: str = "auto"  # auto, cpu, cuda: spread over the node's GPUs; cuda:1
+    threads: int | str = "auto"  # of each rank; auto: its share of the node's free cores
+    chunk: int | str = "auto"  # levels at a time; auto: the fastest of a few that are tried; all
+    compile: bool = False  # by torch.compile
+    precision: Precision = "full"  # full: what the network's weights have
+    cuda_graph: bool = False
+    allocator: bool = True  # glibc keeps freed memory
+    warm_up: bool = True  # before the first step, with made-up values
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ComponentSpec:
     name: str
     ranks: int
     command: tuple[str, ...]  # empty for a worker
-    predictor: Mapping[str, object] | None
+    predictor: PredictorSpec | None
     decomposition: tuple[int, int] | None  # worker ranks in x and y; None: nearest aspect ratio
     place: str
+    record: RecordSpec | None = None
+    inference: InferenceSpec = InferenceSpec()
 
     @property
     def is_worker(self) -> bool:
@@ -135,7 +209,7 @@ class ExchangeSpec:
     grid: GridSpec  # the model's
     period: int  # [s]
     lag: int  # periods between the inputs of an answer and the date at which it is got
-    halo: int  # cells around a worker's box
+    halo: int  # cells around a worker's box; 0 where it is still to be measured
     wire: Wire
     transport: Transport  # auto: shared windows within a node, messages between nodes
     check_finite: bool  # look for NaN and infinite values at every step: one pass over the values
@@ -143,6 +217,7 @@ class ExchangeSpec:
     static: tuple[FieldSpec, ...]  # sent once, at start, by the model
     place: str
     statistics: bool = False  # of every field, in a table
+    measured: bool = False  # halo: auto; `ml_server.halo` fills it in, from the predictor
     regrid: RegridSpec | None = None  # None: the worker's grid is the model's
 
     @property

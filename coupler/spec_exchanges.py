@@ -138,6 +138,7 @@ def _read_exchange(
             periods = " or ".join(f"{e.period} s" for e in answered)
             text = f"every: got {period} s, expected the {periods} of the exchange it answers"
             item.problems.add(item.place, text)
+    halo, measured = _read_halo(found.get("halo"))
     wire = found["wire"].choice(get_args(Wire), "float32") if "wire" in found else None
     checked = found["check_finite"].boolean(True) if "check_finite" in found else None
     names = get_args(Transport)
@@ -148,7 +149,7 @@ def _read_exchange(
         grids[grid],
         period,
         found["lag"].integer(0, 0) if "lag" in found else 0,
-        found["halo"].integer(0, 0) if "halo" in found else 0,
+        halo,
         cast(Wire, wire or (origin.wire if origin else "float32")),
         cast(Transport, transport or (origin.transport if origin else "auto")),
         checked if checked is not None else origin is None or origin.check_finite,
@@ -156,25 +157,36 @@ def _read_exchange(
         _read_fields(found["static"], 1, False) if "static" in found else (),
         item.place,
         found["statistics"].boolean(False) if "statistics" in found else False,
+        measured,
         read_regrid(found["regrid"], grids, to_worker) if "regrid" in found else None,
     )
-    if "halo" in found:
-        _check_mirrors(found["halo"], exchange)
+    mirrored = mirror_error(exchange)
+    if mirrored is not None:
+        item.problems.add(found["halo"].place, mirrored)
     return exchange
 
 
-def _check_mirrors(halo: Value, exchange: ExchangeSpec) -> None:
+def _read_halo(value: Value | None) -> tuple[int, bool]:
+    """(cells, whether they are still to be measured)"""
+    if value is None:
+        return 0, False
+    if value.text() == "'auto'":
+        return 0, True
+    return value.integer(0, 0, "or 'auto'"), False
+
+
+def mirror_error(exchange: ExchangeSpec) -> str | None:
     """A halo of ny cells reaches the southern mirror image of the last row, which would have to be
     folded in turn: a cell's fill is one fold or one mirror."""
     rows = exchange.grid.ny
     mirrored = [f for f in (*exchange.fields, *exchange.static) if f.fill == "reflect"]
-    if exchange.grid.north is not None and mirrored and exchange.halo >= rows:
-        halo.problems.add(
-            halo.place,
-            f"halo: got {exchange.halo}, expected less than {rows}, the rows of grid "
-            f"'{exchange.grid.name}': field '{mirrored[0].name}' has fill 'reflect', and a mirror "
-            "image of the north fold is not made; take a smaller halo or another fill",
-        )
+    if exchange.grid.north is None or not mirrored or exchange.halo < rows:
+        return None
+    return (
+        f"halo: got {exchange.halo}, expected less than {rows}, the rows of grid "
+        f"'{exchange.grid.name}': field '{mirrored[0].name}' has fill 'reflect', and a mirror "
+        "image of the north fold is not made; take a smaller halo or another fill"
+    )
 
 
 def _read_period(value: Value | None, run: Run, origin: ExchangeSpec | None) -> int:

@@ -10,8 +10,17 @@ from pathlib import Path
 from coupler.spec import ComponentSpec, CouplingSpec
 from coupler.spec_exchanges import check_name, read_exchanges
 from coupler.spec_grids import read_grids
+from coupler.spec_inference import read_inference
+from coupler.spec_mapping import with_mapped_outputs
+from coupler.spec_predictor import read_predictor
+from coupler.spec_record import read_records
 from coupler.spec_run import read_run
 from coupler.spec_yaml import Problems, Value, read_yaml
+
+COMPONENT_KEYS = (
+    *("command", "worker", "ranks", "predictor", "decomposition"),
+    *("device", "inference", "record"),
+)
 
 
 def load_spec(path: str | Path) -> CouplingSpec:
@@ -26,6 +35,11 @@ def load_spec(path: str | Path) -> CouplingSpec:
     components = _read_components(found.get("components"))
     grids = read_grids(found.get("grids"), run)
     exchanges = read_exchanges(found.get("exchanges"), run, components, grids, problems)
+    components = {
+        name: with_mapped_outputs(component, exchanges, problems)
+        for name, component in components.items()
+    }
+    components = read_records(found.get("components"), components, exchanges, run)
     problems.raise_if_any()
     digest = hashlib.sha256(path.read_bytes())
     if run.namelist is not None:
@@ -48,29 +62,27 @@ def _read_components(value: Value | None) -> dict[str, ComponentSpec]:
     components: dict[str, ComponentSpec] = {}
     for name, item in value.items() if value else ():
         check_name(name, item)
-        found = item.mapping(("command", "worker", "ranks", "predictor", "decomposition"))
+        found = item.mapping(COMPONENT_KEYS)
         worker = found["worker"].boolean(False) if "worker" in found else False
         command = _read_command(found["command"]) if "command" in found else ()
         if worker == bool(command):
             item.problems.add(
                 item.place, f"component '{name}' needs either 'command' or 'worker: true'"
             )
-        predictor = None
-        if "predictor" in found:
-            predictor = {key: argument.plain() for key, argument in found["predictor"].items()}
-            if "python" not in predictor:
-                item.problems.add(
-                    found["predictor"].place, "predictor needs python: 'module:Class' or a function"
-                )
         ranks = found["ranks"].integer(1, 1) if "ranks" in found else 1
         components[name] = ComponentSpec(
             name,
             ranks,
             command,
-            predictor,
+            read_predictor(found["predictor"]) if "predictor" in found else None,
             _read_decomposition(found.get("decomposition"), ranks),
             item.place,
+            inference=read_inference(found.get("device"), found.get("inference"), item.place),
         )
+        for key in ("device", "inference") if command else ():
+            if key in found:
+                text = f"component '{name}': '{key}' belongs to a worker, got a command"
+                item.problems.add(found[key].key_place, text)
     return components
 
 

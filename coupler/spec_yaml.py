@@ -85,6 +85,23 @@ class Value:
     def is_mapping(self) -> bool:
         return isinstance(self.node, yaml.MappingNode)
 
+    def is_sequence(self) -> bool:
+        return isinstance(self.node, yaml.SequenceNode)
+
+    def is_text(self, text: str) -> bool:
+        return isinstance(self.node, yaml.ScalarNode) and self.node.value == text
+
+    def is_empty(self) -> bool:
+        """`key:` with nothing behind it."""
+        return isinstance(self.node, yaml.ScalarNode) and self.node.value in ("", "~", "null")
+
+    def is_number(self) -> bool:
+        try:
+            float(self.node.value)
+        except (TypeError, ValueError):
+            return False
+        return True
+
     def items(self) -> Iterator[tuple[str, Value]]:
         """Keys and values of a mapping, in file order; a key written twice is a mistake."""
         if not isinstance(self.node, yaml.MappingNode):
@@ -139,7 +156,8 @@ class Value:
         self.wrong(" or ".join(f"'{name}'" for name in names) + near)
         return default
 
-    def integer(self, default: int, minimum: int) -> int:
+    def integer(self, default: int, minimum: int, otherwise: str = "") -> int:
+        """`otherwise`: what else could be written here."""
         if isinstance(self.node, yaml.ScalarNode):
             try:
                 number = int(self.node.value)
@@ -147,7 +165,7 @@ class Value:
                 number = minimum - 1
             if number >= minimum:
                 return number
-        self.wrong(f"a whole number, {minimum} or more")
+        self.wrong(f"a whole number, {minimum} or more{otherwise and f', {otherwise}'}")
         return default
 
     def number(self, default: float) -> float:

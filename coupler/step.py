@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from coupler.errors import CouplingError
 from coupler.spec_yaml import hint
-from coupler.world import CouplingError
 
 Array = NDArray[np.floating]
 
@@ -45,6 +45,10 @@ class Step(MutableMapping[str, Any]):
     def due(self) -> tuple[str, ...]:
         """The answers that the model waits for at this date."""
         return tuple(self.out)
+
+    def targets(self) -> dict[str, tuple[Array, int]]:
+        """By name where an answer may be written at once, and the halo that it may have beside."""
+        return {name: (array, self._halos[name]) for name, array in self.out.items()}
 
     def __getitem__(self, name: str) -> Any:
         if name in self.inputs:

@@ -162,6 +162,8 @@ class Inbox:
         self._lacking: dict[str, int] = {}  # of each field the chunks that bring the rest of it
         self._open: list[Source] = []  # from which more is to come
         self._date: int | None = None
+        self.names = " ".join(f.name for f in channel.fields)
+        self._read = _counters(channel, segment, 1)
 
     def expect(self, date: int) -> None:
         """The next exchange is that of `date`: from now on `poll` fills `arrays` with it."""
@@ -238,9 +240,9 @@ class Inbox:
 
     def release(self) -> None:
         """The arrays of the last exchange have been read: the model may write over them."""
-        if self.segment is not None and self.channel.places is not None:
+        if self.segment is not None and self._read is not None:
             self.segment.sync()
-            self.segment.counters(self.channel.places, 1)[0] = self.sequence
+            self._read[0] = self.sequence
 
     def close(self) -> None:
         """Withdraw the receives that were posted ahead."""
@@ -274,6 +276,7 @@ class Outbox:
         self.world, self.channel, self.segment = world, channel, segment
         self.arrays = slot_arrays(channel, segment, private=channel.slots)
         self._blank = rectangles_of(unanswered_cells(channel.messages, channel.box))
+        self._taken = _counters(channel, segment, len(channel.windowed))
         self.sequence = 0
         self.slots = [
             [_sink(world, channel, m, ranks[m.partner]) for m in channel.messages]
@@ -282,15 +285,14 @@ class Outbox:
 
     @property
     def _slot(self) -> int:
-        return self.sequence % self.channel.slots
+        return self.sequence % len(self.slots)
 
     def next_arrays(self) -> Arrays:
         """Where the next answer goes, once every partner has read what is there."""
         what = "the model to take an earlier answer"
         self.world.wait_requests(_requests(self.slots[self._slot]), what)
-        if self.segment is not None and self.channel.places is not None:
-            taken = self.segment.counters(self.channel.places, len(self.channel.windowed))
-            oldest = self.sequence - self.channel.slots + 1
+        if (taken := self._taken) is not None:
+            oldest = self.sequence - len(self.slots) + 1
             self.world.wait(lambda: bool((taken >= oldest).all()), what)
         return self.arrays[self._slot]
 
@@ -366,6 +368,13 @@ def _sink(world: World, channel: Channel, message: Message, rank: int) -> Sink:
 
 def _requests(sinks: Sequence[Sink]) -> list[MPI.Request]:
     return [parcel.request for sink in sinks for parcel in sink.parcels]
+
+
+def _counters(channel: Channel, segment: Segment | None, count: int) -> Words | None:
+    """Of an exchange in shared memory, what has been read."""
+    if segment is None or channel.places is None:
+        return None
+    return segment.counters(channel.places, count)
 
 
 def slot_arrays(channel: Channel, segment: Segment | None, private: int = 1) -> list[Arrays]:

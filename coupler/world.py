@@ -4,13 +4,17 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 from mpi4py import MPI
 
+from coupler.errors import CouplingError as CouplingError
+from coupler.errors import PartnerFailed as PartnerFailed
 from coupler.protocol import RECORD_LENGTH, TAG_CONTROL, TAG_FAILURE, Control, Record, Words
 from coupler.spec_yaml import hint
 
@@ -18,14 +22,6 @@ POLLING = 5e-4  # [s]; then sleep: spinning on doubles a step with more ranks th
 PAUSE_SHARE, LONGEST_PAUSE = 0.05, 1e-3  # of the time waited so far; [s]
 EVERY_PROGRAM = "every program of the job to join the coupling (hcl_init, Component)"
 LAST_WORDS = 2.0  # [s] for partners to close their files before a failed rank ends the job
-
-
-class CouplingError(Exception):
-    """The coupling itself went wrong: got, expected, fix."""
-
-
-class PartnerFailed(CouplingError):
-    """Another rank said that it failed; it has printed why."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +108,12 @@ class World:
             rank for rank, place in zip(ranks, places, strict=True) if place != MPI.UNDEFINED
         )
 
+    def seat(self) -> tuple[int, int, int]:
+        """Of this rank's node: ranks of the job, worker ranks, and which of those this one is."""
+        workers = [r for m in self.members.values() if m.kind == "worker" for r in m.ranks]
+        near = sorted(self.on_node(workers))
+        return int(self.node.size), len(near), near.index(int(self.comm.rank))
+
     def tell_failure(self, message: str) -> None:
         """Every other rank of the job learns of `message` at its next wait."""
         data = bytearray(f"{self}: {message}".encode()[:2000])
@@ -135,16 +137,33 @@ def start_limit() -> float:
     return float(os.environ.get("HALOCLINE_TIME_LIMIT", "120"))
 
 
+def launched_ranks() -> int:
+    """How many ranks the launcher started, by its own word; 1 without one."""
+    names = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")
+    return max((int(os.environ.get(name, "1") or "1") for name in names), default=1)
+
+
 def check_launcher(comm: MPI.Comm) -> None:
     """A wrong pairing of MPI libraries makes every rank believe it is alone, and then hangs."""
-    names = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")
-    launched = max((int(os.environ.get(name, "1") or "1") for name in names), default=1)
+    launched = launched_ranks()
     if comm.size == 1 and launched > 1:
-        library = MPI.Get_library_version().splitlines()[0]
+        library = " ".join(re.split(r"[,\n]", MPI.Get_library_version())[0].split())
         raise CouplingError(
             f"the launcher started {launched} ranks, but this one sees itself alone; mpi4py uses "
-            f"{library}: launch with the mpirun of that library, or install mpi4py for this one"
+            f"{library}: launch with the mpirun of that library, or install mpi4py for the "
+            "launcher's (halocline doctor shows both)"
         )
+
+
+def abort_unjoined(comm: MPI.Comm) -> None:
+    """Ends the job of a rank that has not joined it. Where it is alone its MPI cannot reach the
+    launcher. Open MPI's ends the job of a rank that fails; that of MPICH only where the rank says
+    so, in a line of PMI-1 on the descriptor that it inherited."""
+    descriptor = os.environ.get("PMI_FD", "")
+    if comm.size == 1 and launched_ranks() > 1 and descriptor.isdigit():
+        with suppress(OSError):
+            os.write(int(descriptor), b"cmd=abort exitcode=1\n")
+    comm.Abort(1)
 
 
 def split_nodes(comm: MPI.Comm) -> MPI.Intracomm:
@@ -154,8 +173,9 @@ def split_nodes(comm: MPI.Comm) -> MPI.Intracomm:
     return MPI.Intracomm(node.Split(comm.rank // size)) if size > 0 else node
 
 
-def join(comm: MPI.Intracomm, name: str, digest: str) -> World:
-    """Join the job as worker component `name`. Collective over `comm`: every component calls it.
+def join(comm: MPI.Intracomm, name: str, digest: str, kind: str = "worker") -> World:
+    """Join the job as component `name`, a worker or a model. Collective over `comm`: every
+    component calls it.
 
     Components find each other by name. Raises CouplingError if a rank speaks another protocol or
     another Python rank holds another spec.
@@ -166,7 +186,7 @@ def join(comm: MPI.Intracomm, name: str, digest: str) -> World:
     shared, request = comm.Idup()
     world.wait_requests([request], EVERY_PROGRAM)
     world.comm = shared
-    mine = bytearray(Record("worker", name, digest).encode())
+    mine = bytearray(Record(kind, name, digest).encode())
     data = bytearray(RECORD_LENGTH * shared.size)
     request = shared.Iallgather([mine, MPI.BYTE], [data, MPI.BYTE])
     world.wait_requests([request], EVERY_PROGRAM)
@@ -185,7 +205,7 @@ def join(comm: MPI.Intracomm, name: str, digest: str) -> World:
     world.local = shared.Split(world.members[name].ranks[0], 0)
     world.node = split_nodes(shared)
     other = next((r for r, record in enumerate(records) if record.digest not in ("", digest)), None)
-    if other is not None:
+    if digest and other is not None:
         raise CouplingError(
             f"rank {other} of the job ({records[other].name}) holds another spec or namelist; "
             "give every Python component the same file"

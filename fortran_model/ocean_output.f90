@@ -7,7 +7,7 @@ module ocean_output
   use netcdf, only: nf90_get_var, nf90_inq_dimid, nf90_inq_varid, nf90_inquire_dimension, nf90_open, &
     nf90_put_var, nf90_sync, nf90_write
   use ocean_config, only: config_type, max_streams, word
-  use ocean_domain, only: domain_type, gather_to_root
+  use ocean_domain, only: domain_type, gather_to_root, global_any
   use ocean_grid, only: grid_type
   use ocean_kinds, only: dates, wp
   use ocean_netcdf, only: check, close_file, write_field
@@ -75,7 +75,9 @@ contains
     integer :: dimension, variable, length
     logical :: exists
 
-    inquire (file=stream%file, exist=exists)
+    exists = .false.
+    if (domain%rank == 0) inquire (file=stream%file, exist=exists)
+    exists = global_any(domain, exists)   ! a late rank would see what rank 0 has created by then
     if (config%time%restart_from == '' .or. .not. exists) then
       call create_stream_file(config, domain, grid, stream%file, stream%average, stream%id)
     else if (domain%rank == 0) then

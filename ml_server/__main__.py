@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 
 from mpi4py import MPI
 
 from coupler.component import Component
-from coupler.driver import load_for, serve
+from coupler.driver import fit_halos, load_for, require_ranks, serve, warm_up
 from coupler.spec_load import load_spec
 from coupler.spec_yaml import SpecError, hint
 from coupler.world import CouplingError
+from ml_server.halo import with_halo
 
 
 def main() -> None:
@@ -37,11 +39,16 @@ def main() -> None:
     failure = None
     try:  # before the others wait for this rank: importing torch takes seconds
         predictor = load_for(spec, arguments.component)
+        fit = fit_halos(spec, arguments.component, predictor)
+        spec = fit.spec
     except CouplingError as error:
         failure = error
-    with Component(arguments.component, spec, MPI.COMM_WORLD) as component:
+        spec = with_halo(spec, arguments.component, 0)  # no step will use it
+    prepare = partial(warm_up, predictor) if failure is None else None
+    with Component(arguments.component, spec, MPI.COMM_WORLD, prepare) as component:
         if failure is not None:
             raise failure  # here, so that every rank of the job learns why
+        require_ranks(component, fit)
         serve(component, predictor)
 
 

@@ -1,28 +1,36 @@
 # SPDX-License-Identifier: MIT
-"""Load what a user wrote, find out how to call it, call it. No MPI in here."""
+"""What the driver calls: a network or function of named fields. No MPI in here."""
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import os
-import sys
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from coupler.spec import CouplingSpec
+from coupler.spec import CouplingSpec, InferenceSpec, PredictorSpec
 from coupler.spec_yaml import hint
+from ml_server import formats
+from ml_server.errors import PredictorError
+from ml_server.mapping import ChannelMap
+from ml_server.shapes import Shape
+from ml_server.tuning import Seat, TuningError, require_device, tune_allocator
+
+if TYPE_CHECKING:  # torch takes seconds to import, and a NumPy function does without
+    from ml_server.answers import Target
+    from ml_server.engine import Engine
+
+__all__ = ["Predictor", "PredictorError", "load_for"]
 
 Array = NDArray[Any]
-
-
-class PredictorError(Exception):
-    """The predictor cannot be loaded or called as the spec asks."""
+Shapes = Mapping[str, tuple[tuple[int, ...], str]]  # by name: shape and dtype
+USUAL = InferenceSpec()
+RESERVED = ("date", "cell")  # what a predictor may ask for besides fields; see Predictor
 
 
 @dataclass(frozen=True)
@@ -30,7 +38,9 @@ class Predictor:
     """A network or function of named fields.
 
     Called with padded arrays (level, y, x) by name; returns the answers by name, each padded or
-    of the interior. `halo` is what the predictor says it needs, None if it says nothing.
+    of the interior. `halo` is what the predictor says it needs, None if it says nothing. What is
+    no floating-point array passes as it is: `date` [s], an int, and `cell` (y, x), int64, the
+    global number x + y * nx of the cell that a padded cell shows, -1 where there is none.
     """
 
     name: str
@@ -39,21 +49,60 @@ class Predictor:
     uses_torch: bool
     halo: int | None
     required: tuple[str, ...] = ()  # of the parameters, those without a default
+    channels: ChannelMap | None = None  # of a mapped network
+    shapes: Mapping[str, Shape] | None = None  # that a file fixes
+    inference: InferenceSpec = USUAL
 
-    def __call__(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Any]:
+    @cached_property
+    def engine(self) -> Engine | None:
+        """What runs a torch module."""
+        if not self.uses_torch:
+            return None
+        from ml_server.engine import Engine
+
+        return Engine(self.function, self.inference)  # type: ignore[arg-type]
+
+    @property
+    def how(self) -> str:
+        """Device, threads and the like, for the report of a run."""
+        return "a function of NumPy arrays" if self.engine is None else str(self.engine)
+
+    def __call__(
+        self,
+        inputs: Mapping[str, Any],
+        outputs: Sequence[str],
+        into: Mapping[str, Target] | None = None,
+    ) -> dict[str, Any]:
+        """Answers that fit their target in `into` are written there, and are its array."""
         names = inputs if self.parameters is None else self.parameters
         arguments: dict[str, Any] = {name: inputs[name] for name in names if name in inputs}
-        if self.uses_torch:
-            return named(self._infer(arguments), outputs, self.name)
-        return named(self.function(**arguments), outputs, self.name)
+        if self.engine is not None:
+            return self.engine(arguments, partial(self._named, outputs), into)
+        return self._named(outputs, self.function(**arguments))
 
-    def _infer(self, arguments: Mapping[str, Array]) -> Any:
-        import torch
+    def _named(self, outputs: Sequence[str], answer: Any) -> dict[str, Any]:
+        return named(answer, outputs, self.name)
 
-        dtype = next((p.dtype for p in getattr(self.function, "parameters", tuple)()), None)
-        with torch.inference_mode():
-            tensors = {k: torch.from_numpy(a).to(dtype=dtype) for k, a in arguments.items()}
-            return self.function(**tensors)
+    def hold(self, arrays: Iterable[Array]) -> None:
+        """These arrays of inputs and answers come again at every step, see Engine.hold."""
+        if self.engine is not None:
+            self.engine.hold(arrays)
+
+    def warm_up(self, shapes: Shapes, outputs: Sequence[str], seat: Seat) -> None:
+        """Let no step pay for compilation or calibration, see Engine.warm_up. `shapes`: of the
+        padded arrays that will come, and their dtypes. Raises PredictorError."""
+        if self.engine is None:
+            if self.inference.allocator:
+                tune_allocator()
+            return
+        from ml_server.warm_up import made_up
+
+        wanted = shapes if self.parameters is None else self.parameters
+        arguments: dict[str, Any] = made_up({k: shapes[k] for k in wanted if k in shapes})
+        padded = next(iter(shapes.values()))[0][1:]
+        reserved = {"date": 0, "cell": np.arange(np.prod(padded)).reshape(padded)}
+        arguments |= {name: reserved[name] for name in self.parameters or () if name in reserved}
+        self.engine.warm_up(arguments, partial(self._named, outputs), seat)
 
 
 def named(answer: Any, outputs: Sequence[str], predictor: str) -> dict[str, Any]:
@@ -76,9 +125,10 @@ def named(answer: Any, outputs: Sequence[str], predictor: str) -> dict[str, Any]
 
 
 def load_for(spec: CouplingSpec, name: str) -> Predictor:
-    """The predictor of worker `name`; its needs are compared with what the exchanges bring.
+    """The predictor of worker `name`; its arguments are compared with what the exchanges bring.
 
-    Raises PredictorError with the place in the spec.
+    What it reads beyond its own cells is measured by `ml_server.halo`. Raises PredictorError with
+    the place in the spec.
     """
     component = spec.component(name)
     if component.predictor is None:
@@ -88,16 +138,13 @@ def load_for(spec: CouplingSpec, name: str) -> Predictor:
         )
     fields = [f.name for e in spec.incoming(name) for f in (*e.fields, *e.static)]
     try:
-        predictor = load_predictor(component.predictor, fields, spec.path.parent)
+        channels = _channel_map(spec, name)
+        predictor = load_predictor(
+            component.predictor, fields, spec.path.parent, channels, component.inference
+        )
     except PredictorError as error:
-        raise PredictorError(f"{component.place}: {error}") from error
+        raise PredictorError(f"{component.predictor.place}: {error}") from error
     _check_periods(spec, name, predictor)
-    for exchange in spec.incoming(name):
-        if predictor.halo is not None and exchange.halo < predictor.halo:
-            raise PredictorError(
-                f"{exchange.place}: halo: got {exchange.halo}, expected {predictor.halo} or more, "
-                f"which {predictor.name} reads beyond its own cells"
-            )
     return predictor
 
 
@@ -114,96 +161,66 @@ def _check_periods(spec: CouplingSpec, worker: str, predictor: Predictor) -> Non
 
 
 def load_predictor(
-    config: Mapping[str, object], fields: Iterable[str], directory: Path
+    config: PredictorSpec,
+    fields: Iterable[str],
+    directory: Path,
+    channels: ChannelMap | None,
+    inference: InferenceSpec = USUAL,
 ) -> Predictor:
-    """`config`: python: "module:Class" or "module:function", and keyword arguments for a class.
+    """What `config` names, and how it is called.
 
     `fields` are the names that the exchange brings; every argument without a default must be one.
-    Modules are found in `directory` too, the spec's. Raises PredictorError.
+    Raises PredictorError.
     """
-    name = str(config["python"])
-    arguments = {key: value for key, value in config.items() if key != "python"}
-    target = _find(name, directory)
-    if inspect.isclass(target):
-        try:
-            target = target(**arguments)
-        except TypeError as error:
-            raise PredictorError(f"predictor {name}: {error}") from error
-        except Exception as error:  # whatever a user's class raises
-            raise PredictorError(f"predictor {name}: {type(error).__name__}: {error}") from error
-    elif arguments:
-        raise PredictorError(
-            f"predictor {name}: got {', '.join(arguments)}, but a function takes no settings"
-        )
-    uses_torch = _is_module(target)
-    if uses_torch:
-        _tune_torch(target)
-    parameters, required = _parameters(name, target, list(fields)), _required(target)
-    return Predictor(name, target, parameters, uses_torch, _halo(target), required)
-
-
-def _find(name: str, directory: Path) -> Any:
-    module_name, _, attribute = name.partition(":")
-    if not attribute:
-        raise PredictorError(f"predictor '{name}': expected 'module:Class' or 'module:function'")
-    if str(directory) not in sys.path:
-        sys.path.append(str(directory))
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise PredictorError(
-            f"predictor '{name}': {error}; is it beside the spec, on PYTHONPATH or installed?"
-        ) from error
-    except Exception as error:  # whatever the import of a user's module raises
-        raise PredictorError(f"predictor '{name}': {type(error).__name__}: {error}") from error
-    found = getattr(module, attribute, None)
-    if found is None:
-        raise PredictorError(
-            f"predictor '{name}': {module_name} has no '{attribute}'{hint(attribute, dir(module))}"
-        )
-    if not callable(found):
-        raise PredictorError(f"predictor '{name}' is not a class or function")
-    return found
-
-
-def _is_module(target: Any) -> bool:
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(target, torch.nn.Module)
-
-
-def _tune_torch(module: Any) -> None:
-    import torch
-
-    module.eval()
-    if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(1)  # a second thread on a busy core slows small kernels many times
-
-
-def _signature(target: Any) -> Mapping[str, inspect.Parameter]:
-    return inspect.signature(target.forward if _is_module(target) else target).parameters
-
-
-def _required(target: Any) -> tuple[str, ...]:
-    parameters = _signature(target).items()
-    return tuple(name for name, parameter in parameters if parameter.default is parameter.empty)
-
-
-def _parameters(name: str, target: Any, fields: list[str]) -> tuple[str, ...] | None:
-    kinds = inspect.Parameter
-    names = []
-    for parameter in _signature(target).values():
-        if parameter.kind is kinds.VAR_KEYWORD:
-            return None
-        if parameter.kind in (kinds.VAR_POSITIONAL, kinds.POSITIONAL_ONLY):
-            raise PredictorError(f"predictor {name}: '{parameter.name}' cannot be given by name")
-        if parameter.name in fields:
-            names.append(parameter.name)
-        elif parameter.default is kinds.empty:
+    loaded = formats.load(config, directory, channels)
+    if loaded.uses_torch:
+        _require_device(inference)
+    else:
+        _require_no_torch(str(config), inference)
+    known = list(fields)
+    for argument in loaded.required:
+        if argument not in (*known, *RESERVED):
             raise PredictorError(
-                f"predictor {name}: needs '{parameter.name}', which the exchange does not bring"
-                f"{hint(parameter.name, fields)}"
+                f"predictor {config}: needs '{argument}', which the exchange does not bring"
+                f"{hint(argument, known)}"
             )
-    return tuple(names)
+    names = tuple(name for name in loaded.names if name in (*known, *RESERVED))
+    return Predictor(
+        str(config),
+        loaded.target,
+        None if loaded.takes_any else names,
+        loaded.uses_torch,
+        _halo(loaded.target),
+        loaded.required,
+        channels,
+        loaded.shapes,
+        inference,
+    )
+
+
+def _channel_map(spec: CouplingSpec, name: str) -> ChannelMap | None:
+    config = spec.component(name).predictor
+    if config is None or not config.inputs:
+        return None
+    levels = {field.name: field.levels for e in spec.outgoing(name) for field in e.fields}
+    return ChannelMap(config.inputs, config.outputs, levels, config.layout)
+
+
+def _require_device(inference: InferenceSpec) -> None:
+    try:
+        require_device(inference)
+    except TuningError as error:
+        raise PredictorError(str(error)) from error
+
+
+def _require_no_torch(name: str, inference: InferenceSpec) -> None:
+    """What speaks to torch would be silently without effect."""
+    usual = InferenceSpec(place=inference.place, allocator=inference.allocator)
+    for item in dataclasses.fields(InferenceSpec):
+        got = getattr(inference, item.name)
+        if got != getattr(usual, item.name) and (item.name, got) != ("device", "cpu"):
+            key = item.name if item.name == "device" else f"inference.{item.name}"
+            raise PredictorError(f"{key}: got {got}, but {name} is no torch module; leave it out")
 
 
 def _halo(target: Any) -> int | None:

@@ -5,16 +5,20 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import f90nml
 
-from coupler.command.launch import mpi_environment
+from coupler.command.launcher import find_launcher
 
+OTHER_MPI = "mpich" if os.environ.get("HALOCLINE_TEST_LAUNCHER") == "mpich" else None
+LAUNCHER = find_launcher("mpich" if OTHER_MPI else None)
 OCEAN = "ocean_model"
 REPOSITORY = Path(__file__).parents[1]
+OTHER_OCEAN = str(Path(sys.prefix) / "bin" / "ocean_model")  # of Open MPI, beside MPICH's on PATH
 BUILD = Path(os.environ.get("HALOCLINE_BUILD", REPOSITORY / "build"))  # meson's build directory
 
 
@@ -32,14 +36,11 @@ def mpirun(
     check: bool = True,
 ) -> subprocess.CompletedProcess[str]:
     """Run one MPMD job in `directory`; each block is (ranks, command). Asserts exit code 0."""
-    line = ["mpirun"]
-    for index, (ranks, command) in enumerate(blocks):
-        line += [":"] if index else []
-        line += ["-n", str(ranks), *command]
+    line = LAUNCHER.line([(ranks, list(command)) for ranks, command in blocks])
     job = subprocess.run(
         line,
         cwd=directory,
-        env=os.environ | mpi_environment(),
+        env=os.environ | LAUNCHER.environment(),
         text=True,
         capture_output=True,
         timeout=timeout,

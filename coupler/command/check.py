@@ -5,43 +5,48 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import mpi4py
-
-from coupler.command.launch import files_named, find_executable
-from coupler.command.plan import plan_decompositions
-from coupler.spec import ComponentSpec, CouplingSpec
+from coupler.command.fitting import load_fitted
+from coupler.command.launch import files_named, find_executable_of
+from coupler.command.launcher import Launcher
+from coupler.command.mpis import Side, mpi_of_executable, mpi_of_launcher, mpi_of_python, pairing
+from coupler.command.plan import build_plan, plan_decompositions
+from coupler.command.tables import size_text
+from coupler.spec import ComponentSpec, CouplingSpec, ExchangeSpec
 from coupler.spec_yaml import hint
-from ml_server.predictor import Predictor, PredictorError, load_for
+from ml_server.halo import Fit
+from ml_server.predictor import Predictor, PredictorError
 
 DAY = 86400.0  # [s]
 
 
 @dataclass
 class Findings:
-    """Mistakes stop a run; warnings and notes do not; `passed` says what was looked at."""
+    """Mistakes stop a run; warnings and notes do not; `passed` says what was looked at; `fitted`
+    are the workers' predictors, with the spec's halos for them."""
 
     errors: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     passed: list[str] = field(default_factory=list)
+    fitted: list[tuple[Predictor, Fit]] = field(default_factory=list)
 
 
-def check_spec(spec: CouplingSpec, load: bool = True, launcher: str = "mpirun") -> Findings:
+def check_spec(spec: CouplingSpec, load: bool = True, launcher: Launcher | None = None) -> Findings:
     """Every mistake at once. `load`: import the predictors, as the workers will."""
     findings = Findings()
+    launcher = launcher or Launcher("openmpi")
     _describe(spec, findings)
     for component in spec.components:
         if component.is_worker:
-            _check_worker(spec, component, load, findings)
+            spec = _check_worker(spec, component, load, findings)
         else:
             _check_command(spec, component, findings)
     _check_reference(spec, findings)
     _check_ranks(spec, launcher, findings)
+    _check_mpis(spec, launcher, findings)
     _check_boxes(spec, findings)
     return findings
 
@@ -65,7 +70,7 @@ def _describe(spec: CouplingSpec, findings: Findings) -> None:
 
 def _check_command(spec: CouplingSpec, component: ComponentSpec, findings: Findings) -> None:
     name, word = component.name, component.command[0]
-    found = find_executable(word, spec.path.parent)
+    found = find_executable_of(spec, component)
     if found is None:
         findings.errors.append(
             f"{component.place}: {name}: no executable '{word}' "
@@ -99,22 +104,24 @@ def _ranks(component: ComponentSpec) -> str:
 
 def _check_worker(
     spec: CouplingSpec, component: ComponentSpec, load: bool, findings: Findings
-) -> None:
+) -> CouplingSpec:
+    """`spec` with what `halo: auto` means for this worker."""
     if component.predictor is not None and not load:
-        text = f"{component.name}: {component.predictor['python']} was not loaded (--no-load)"
+        text = f"{component.name}: {component.predictor} was not loaded (--no-load)"
         findings.notes.append(text)
-        return
+        return spec
     try:
-        with _without_mpi():
-            predictor = load_for(spec, component.name)
+        predictor, fit = load_fitted(spec, component.name)
     except PredictorError as error:
         findings.errors.append(str(error))
-        return
+        return spec
     takes = "any field" if predictor.parameters is None else _shorten(predictor.parameters)
     findings.passed.append(
         f"{component.name}: {_ranks(component)} of {predictor.name}, which takes {takes}"
     )
-    _check_halo(spec, component, predictor, findings)
+    findings.fitted.append((predictor, fit))
+    _check_halo(fit, component, findings)
+    return fit.spec
 
 
 def _shorten(names: tuple[str, ...]) -> str:
@@ -122,33 +129,37 @@ def _shorten(names: tuple[str, ...]) -> str:
     return ", ".join(names[:6]) + more
 
 
-def _check_halo(
-    spec: CouplingSpec, component: ComponentSpec, predictor: Predictor, findings: Findings
-) -> None:
-    for exchange in spec.incoming(component.name):
-        if predictor.halo is None:
-            text = f"{predictor.name} has no attribute 'halo' to compare with {exchange.halo}"
-            findings.notes.append(f"{exchange.place}: halo: {text}")
-        elif exchange.halo > predictor.halo:
-            findings.notes.append(
-                f"{exchange.place}: halo: got {exchange.halo}, {predictor.name} reads "
-                f"{predictor.halo}; the others travel for nothing"
-            )
-        else:
+def _check_halo(fit: Fit, component: ComponentSpec, findings: Findings) -> None:
+    findings.notes += fit.remarks
+    wrong = fit.ranks_error(component.ranks)
+    if wrong is not None:
+        findings.errors.append(wrong)
+    if fit.field is None:
+        return
+    findings.passed.append(f"{component.name}: it reads {fit.field}; measured")
+    wasted = {exchange.place: (exchange, need) for exchange, need in fit.excess}
+    for exchange in fit.spec.incoming(component.name):
+        if exchange.place in wasted:
+            findings.warnings.append(_wasted(fit.spec, *wasted[exchange.place]))
+        elif not fit.field.is_global:
             findings.passed.append(
-                f"{exchange.place}: halo {exchange.halo} is what {predictor.name} reads"
+                f"{exchange.place}: halo {exchange.halo} is what {fit.predictor} reads"
             )
 
 
-@contextmanager
-def _without_mpi() -> Iterator[None]:
-    """A predictor's module may import mpi4py.MPI: that must not start MPI in this process."""
-    before = mpi4py.rc.initialize
-    mpi4py.rc.initialize = False
-    try:
-        yield
-    finally:
-        mpi4py.rc.initialize = before
+def _wasted(spec: CouplingSpec, exchange: ExchangeSpec, need: int) -> str:
+    """What a halo wider than needed costs at each date, over all ranks."""
+
+    def sent(halo: int) -> int:
+        changed = replace(exchange, halo=halo)
+        plan = build_plan(replace(spec, exchanges=(changed,)))
+        return sum(item.bytes for item in plan.exchanges if not item.static)
+
+    wide, narrow = sent(exchange.halo), sent(need)
+    cost = f"at each date {size_text(wide - narrow)} of {size_text(wide)} travel for nothing"
+    if wide == narrow:
+        cost = "the arrays are wider than they have to be"
+    return f"{exchange.place}: halo: got {exchange.halo}, but {need} would do: {cost}"
 
 
 def _check_reference(spec: CouplingSpec, findings: Findings) -> None:
@@ -165,15 +176,32 @@ def _check_reference(spec: CouplingSpec, findings: Findings) -> None:
         )
 
 
-def _check_ranks(spec: CouplingSpec, launcher: str, findings: Findings) -> None:
-    if shutil.which(launcher) is None:
+def _check_ranks(spec: CouplingSpec, launcher: Launcher, findings: Findings) -> None:
+    word = launcher.words[0]
+    if shutil.which(word) is None:
         findings.errors.append(
-            f"no '{launcher}' on PATH; install Open MPI or MPICH, or name another with --mpirun"
+            f"no '{word}' on PATH; install Open MPI or MPICH, or name another with --mpirun"
         )
     ranks = sum(component.ranks for component in spec.components)
     cores = os.cpu_count() or 1
-    if ranks > cores:
+    if ranks > cores and launcher.kind != "srun":
         findings.notes.append(f"{ranks} ranks share the {cores} cores of this machine")
+
+
+def _check_mpis(spec: CouplingSpec, launcher: Launcher, findings: Findings) -> None:
+    """Ranks of two MPIs would each believe to be alone."""
+    sides = [Side(f"{launcher.words[0]}", mpi_of_launcher(launcher.words[0]), "launcher")]
+    for component in spec.components:
+        found = None if component.is_worker else find_executable_of(spec, component)
+        if found is not None:
+            sides.append(Side(component.name, mpi_of_executable(found), "model"))
+    if any(component.is_worker for component in spec.components):
+        sides.append(Side("mpi4py", mpi_of_python(launcher.environment()), "mpi4py"))
+    problem = pairing(sides)
+    if problem is not None and problem.fatal:
+        findings.errors.append(f"{problem.text}; {problem.mend}")
+    elif problem is not None:
+        findings.warnings.append(f"{problem.text}; {problem.mend}")
 
 
 def _check_boxes(spec: CouplingSpec, findings: Findings) -> None:

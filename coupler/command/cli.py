@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -26,18 +25,34 @@ from coupler.command.coupled_run import (
     print_launches,
     run_spec,
 )
+from coupler.command.doctor.report import (
+    add_doctor_options,
+    examine,
+    print_findings,
+    print_json,
+)
+from coupler.command.fake_run import FakeOptions, run_fake
+from coupler.command.fitting import with_measured_halos
 from coupler.command.help_texts import (
     BENCH,
     CHECK,
     DESCRIPTION,
+    DOCTOR,
     EXIT_CODES,
+    FAKE,
     PLAN,
     PLOT,
+    REPLAY,
     RUN,
+    SLURM,
     TIMELINE,
     WEIGHTS,
 )
+from coupler.command.launcher import KINDS, Launcher, find_launcher
 from coupler.command.plan import build_plan, choose_worker, parse_ranks, plan_json, with_ranks
+from coupler.command.replay_run import ReplayOptions, replay_record
+from coupler.command.seams import check_seams
+from coupler.command.slurm import add_slurm_options, slurm_options, slurm_script
 from coupler.command.tables import print_plan, say
 from coupler.command.weights import draw as draw_weights
 from coupler.command.weights import print_weights, regridded, weights_json
@@ -105,6 +120,10 @@ def _parser() -> argparse.ArgumentParser:
     weights = add(
         "weights", "make regridding weights, and say how good they are", WEIGHTS, _weights
     )
+    replay = add("replay", "run a predictor on a record, without the model", REPLAY, _replay)
+    fake = add("fake", "run the workers with synthetic fields, without the model", FAKE, _fake)
+    slurm = add("slurm", "write a job script for a cluster", SLURM, _slurm)
+    add_slurm_options(slurm)
     plot = add("plot", "draw a finished run", PLOT, _plot)
     timeline = add("timeline", "draw what each rank did when", TIMELINE, _timeline)
     bench = add("bench", "measure what things cost on this machine", BENCH, None)
@@ -113,25 +132,48 @@ def _parser() -> argparse.ArgumentParser:
         added = add(item.name, item.summary, item.texts, partial(_bench, item), benches)
         item.add_options(added)
         added.add_argument("--json", action="store_true", help="a list of objects for scripts")
-    for command in (check, plan, run):
+    doctor = add("doctor", "say what is installed and what works here", DOCTOR, _doctor)
+    add_doctor_options(doctor)
+    for command in (check, plan, run, replay, fake, slurm):
         command.add_argument("spec", metavar="SPEC", type=Path, help="the coupling spec (YAML)")
         command.add_argument(
             "--ranks",
             metavar="NAME=N,...",
             help="rank counts in place of the spec's, for example ocean=4,closure=2",
         )
-    for command in (check, run):
+    for command in (check, run, fake, slurm):
         command.add_argument(
             "--no-load",
             action="store_true",
             help="do not import the predictor, which can take seconds (torch)",
         )
+    for command in (check, run, fake, slurm, doctor):
         command.add_argument(
             "--mpirun",
             metavar="COMMAND",
-            default="mpirun",
-            help="the launcher and its options (default: %(default)s)",
+            help="the launcher and its options (default: mpirun, or what --launcher has)",
         )
+        command.add_argument(
+            "--launcher",
+            choices=KINDS,
+            help="its kind (default: what it turns out to be, asked with --version)",
+        )
+    _add_replay(replay)
+    _add_fake(fake)
+    check.add_argument(
+        "--seams",
+        action="store_true",
+        help="also ask the predictor about random fields, the whole grid at once and box by box",
+    )
+    check.add_argument(
+        "--plot",
+        metavar="FILE",
+        nargs="?",
+        type=Path,
+        const=Path(),
+        help="with --seams: draw where they differ (default FILE: SPEC's name with .seams.png, "
+        "here)",
+    )
     plan.add_argument("--json", action="store_true", help="the whole plan as JSON")
     plan.add_argument(
         "--plot",
@@ -147,15 +189,16 @@ def _parser() -> argparse.ArgumentParser:
         metavar="[NAME=]N",
         help="the worker rank to draw (default: the one that receives from most ranks)",
     )
-    run.add_argument("--dry-run", action="store_true", help="only print the commands")
+    for command in (run, fake):
+        command.add_argument("--dry-run", action="store_true", help="only print the commands")
+        command.add_argument(
+            "--timeout", metavar="SECONDS", type=_seconds, help="end a job that runs longer"
+        )
     run.add_argument(
         "--reference",
         action="store_true",
         help="first run the model without the workers, with the namelist changes of "
         "run.reference, and draw both at the end",
-    )
-    run.add_argument(
-        "--timeout", metavar="SECONDS", type=_seconds, help="end a job that runs longer"
     )
     run.add_argument(
         "--timeline",
@@ -192,6 +235,58 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_replay(replay: argparse.ArgumentParser) -> None:
+    replay.add_argument(
+        "record", metavar="RECORD", type=Path, help="a file of it, the files' common name, or dir"
+    )
+    replay.add_argument("--component", metavar="NAME", help="the worker (default: the record's)")
+    replay.add_argument("--steps", metavar="N", type=_count, help="of the record, from its start")
+    replay.add_argument(
+        "--tolerance",
+        metavar="X",
+        type=_tolerance,
+        default=0.0,
+        help="how far an answer may be from the recorded one, as a part of the field's largest "
+        "value (default: 0, equal bits)",
+    )
+    replay.add_argument(
+        "--plot", metavar="FILE", type=Path, help="draw the answer that differs most"
+    )
+    replay.add_argument("--output", metavar="FILE", type=Path, help="write the answers (NetCDF)")
+
+
+def _add_fake(fake: argparse.ArgumentParser) -> None:
+    fake.add_argument(
+        "--as", dest="name", metavar="NAME", help="the model to stand in for (default: the only)"
+    )
+    fake.add_argument(
+        "--steps",
+        metavar="N",
+        type=_count,
+        help="time steps (default: 10, or 5 dates of the longest period; at most the spec's)",
+    )
+    fake.add_argument("--seed", metavar="N", type=int, default=0, help="of the fields")
+    fake.add_argument(
+        "--range", dest="limits", metavar="NAME=LOW:HIGH,...", default="", help="of fields"
+    )
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"got '{text}', expected a whole number, 1 or more")
+    return int(text)
+
+
+def _tolerance(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not value >= 0.0:
+        raise argparse.ArgumentTypeError(f"got '{text}', expected a number, 0 or more")
+    return value
+
+
 def _seconds(text: str) -> float:
     try:
         value = float(text)
@@ -212,33 +307,42 @@ def _load(options: argparse.Namespace) -> CouplingSpec:
     return with_ranks(spec, parse_ranks(options.ranks, spec)) if options.ranks else spec
 
 
-def _launcher(options: argparse.Namespace) -> tuple[str, ...]:
-    words = tuple(shlex.split(options.mpirun))
-    if not words:
-        raise SpecError(["--mpirun: got nothing, expected a command such as mpirun"])
-    return words
+def _launcher(options: argparse.Namespace) -> Launcher:
+    return find_launcher(options.launcher, options.mpirun)
 
 
 def _check(options: argparse.Namespace, console: Console) -> int:
+    if (options.plot is not None and not options.seams) or (options.seams and options.no_load):
+        raise SpecError(["check: --plot draws what --seams finds, and that loads the predictor"])
     spec = _load(options)
-    findings = check_spec(spec, not options.no_load, _launcher(options)[0])
+    findings = check_spec(spec, not options.no_load, _launcher(options))
     for text in findings.passed:
         say(console, f"ok       {text}", "green")
     _say_remarks(findings, console)
-    return _say_mistakes(findings.errors) if findings.errors else 0
+    if findings.errors:
+        return _say_mistakes(findings.errors)
+    if not options.seams:
+        return 0
+    path = _picture_path(options.plot, spec, "seams")
+    return 0 if check_seams(console, findings.fitted, path) else 1
+
+
+def _picture_path(asked: Path | None, spec: CouplingSpec, what: str) -> Path | None:
+    """The file to draw: as typed, or named after the spec; None if none is asked for."""
+    return asked if asked is None or asked.name else Path(f"{spec.path.stem}.{what}.png")
 
 
 def _plan(options: argparse.Namespace, console: Console) -> int:
-    spec = _load(options)
+    spec = with_measured_halos(_load(options))
     plan = build_plan(spec)
     drawn = choose_worker(spec, plan, options.worker)
     if options.json:
         print(json.dumps(plan_json(plan), indent=2))
     else:
         print_plan(console, spec, plan)
-    if options.plot is None:
+    path = _picture_path(options.plot, spec, "plan")
+    if path is None:
         return 0
-    path = options.plot if options.plot.name else Path(f"{spec.path.stem}.plan.png")
     # the stdout of --json is JSON and nothing else
     said = Console(stderr=True) if options.json else console
     return 0 if draw_worker(said, path, *drawn) else 1
@@ -247,7 +351,7 @@ def _plan(options: argparse.Namespace, console: Console) -> int:
 def _run(options: argparse.Namespace, console: Console) -> int:
     spec = _load(options)
     launcher = _launcher(options)
-    findings = check_spec(spec, not options.no_load, launcher[0])
+    findings = check_spec(spec, not options.no_load, launcher)
     # a dry run's stdout holds the commands and nothing else
     _say_remarks(findings, Console(stderr=True) if options.dry_run else console)
     if findings.errors:
@@ -274,8 +378,37 @@ def _weights(options: argparse.Namespace, console: Console) -> int:
     return 0 if draw_weights(said, items, options.function, path) else 1
 
 
+def _replay(options: argparse.Namespace, console: Console) -> int:
+    o = options
+    wanted = ReplayOptions(o.component, o.steps, o.tolerance, o.plot, o.output)
+    return replay_record(_load(options), options.record, wanted, console)
+
+
+def _fake(options: argparse.Namespace, console: Console) -> int:
+    o = options
+    wanted = FakeOptions(o.name, o.steps, o.seed, o.limits, not o.no_load, o.dry_run)
+    run = RunOptions(_launcher(options), False, options.timeout)
+    return run_fake(_load(options), wanted, run, console)
+
+
 def _timeline(options: argparse.Namespace, console: Console) -> int:
     return 0 if draw_timeline(console, options.directory) else 1
+
+
+def _slurm(options: argparse.Namespace, console: Console) -> int:
+    spec = _load(options)
+    launcher = find_launcher("srun", options.mpirun or "srun")
+    findings = check_spec(spec, not options.no_load, launcher)
+    _say_remarks(findings, Console(stderr=True))  # stdout is the script
+    if findings.errors:
+        return _say_mistakes(findings.errors)
+    print(slurm_script(spec, slurm_options(options, spec), launcher), end="")
+    return 0
+
+
+def _doctor(options: argparse.Namespace, console: Console) -> int:
+    findings = examine(_launcher(options), options.programs)
+    return print_json(findings) if options.json else print_findings(console, findings)
 
 
 def _plot(options: argparse.Namespace, console: Console) -> int:

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from coupler.command.job import Outcome, run_job
 from coupler.command.launch import Launch, coupled_launch, reference_launch
+from coupler.command.launcher import Launcher
 from coupler.command.plan import PlannedExchange
 from coupler.command.progress import (
     JobProgress,
@@ -37,7 +38,7 @@ TAIL = 10  # lines of a log that says no reason
 
 @dataclass(frozen=True)
 class RunOptions:
-    launcher: tuple[str, ...]
+    launcher: Launcher
     reference: bool
     timeout: float | None  # [s] of each job
     timeline: bool = False
@@ -116,6 +117,7 @@ def _run(
 ) -> Outcome:
     """One job with its progress, and what came of it."""
     say(console, str(launch), "dim")
+    launch.write_files()
     log = launch.directory / "job.log"
     begun = time.time()
     environment = {MONITOR: str(launch.directory / "profile")}
@@ -180,13 +182,17 @@ def _note_existing(console: Console, directory: Path) -> None:
         say(console, text, "yellow")
 
 
+def say_no_picture(console: Console, error: ImportError) -> bool:
+    say(console, f"no picture: {error}; pip install 'halocline[plot]'", "yellow")
+    return False
+
+
 def draw(console: Console, directory: Path, reference: Path | None) -> bool:
     """The picture of a run; false with a word why where there can be none."""
     try:
         from coupler.command.picture import PictureError, draw_run
     except ImportError as error:
-        say(console, f"no picture: {error}; pip install 'halocline[plot]'", "yellow")
-        return False
+        return say_no_picture(console, error)
     try:
         path = draw_run(directory, reference)
     except PictureError as error:
@@ -201,8 +207,7 @@ def draw_worker(console: Console, path: Path, item: PlannedExchange, rank: int) 
     try:
         from coupler.command.plan_picture import Received, draw_plan
     except ImportError as error:
-        say(console, f"no picture: {error}; pip install 'halocline[plot]'", "yellow")
-        return False
+        return say_no_picture(console, error)
     try:
         draw_plan(Received.of(item.exchange, item.source, item.target, rank), path)
     except ValueError as error:  # an ending that matplotlib does not know

@@ -15,19 +15,24 @@ and how often. Begin with:
 """
 
 EXIT_CODES = """\
-exit codes: 0 fine; 1 the run failed; 2 mistakes in the spec or on the command line; 130 Ctrl-C
+exit codes: 0 fine; 1 the run failed, or seams differ; 2 mistakes in the spec or on the command
+line; 130 Ctrl-C
 """
 
 CHECK = (
     """\
 Find everything that can be wrong before a run: the spec, the namelist that the model reads, the
-executables and files of the commands, the predictor, its arguments and its halo. Each mistake is
-shown with its place in the spec and what to do about it.
+executables and files of the commands, the predictor, its arguments and how far it reads beyond its
+box, which is measured. Each mistake is shown with its place in the spec and what to do about it.
+--seams asks the predictor about random fields, on the whole grid and in the boxes of the ranks, and
+compares the answers at seams, boundaries and folds; --plot draws where they differ and needs
+matplotlib: pip install 'halocline[plot]'.
 """,
     """\
 examples:
   halocline check double_gyre.yaml
   halocline check double_gyre.yaml --no-load      without importing torch
+  halocline check double_gyre.yaml --seams --ranks closure=6
 """,
 )
 
@@ -35,7 +40,8 @@ PLAN = (
     """\
 Show the boxes of each component, every message of every exchange, its bytes, the imbalance and
 what the halo adds. No MPI is needed: the plan of a large run can be made on a laptop. A model
-decides its own boxes when it runs; here the even split that workers use stands in for them.
+decides its own boxes when it runs; here the even split that workers use stands in for them. Where
+the spec says halo: auto, the predictor is loaded and measured.
 --plot draws the boxes of both sides, and what one worker rank receives from whom; it needs
 matplotlib: pip install 'halocline[plot]'.
 """,
@@ -62,6 +68,8 @@ examples:
   halocline run double_gyre.yaml --timeline       what each rank did when, as a picture
   halocline run double_gyre.yaml --dry-run        the commands, to type or for a job script
   halocline run double_gyre.yaml --mpirun 'mpirun --hostfile hosts'
+  halocline run double_gyre.yaml --launcher mpich
+  halocline run double_gyre.yaml --launcher srun --mpirun 'srun --partition=debug'
 """,
 )
 
@@ -106,6 +114,37 @@ their time that the components waited.
 examples:
   halocline run double_gyre.yaml --timeline
   halocline timeline runs/double_gyre
+""",
+)
+
+SLURM = (
+    """\
+Print the job script of a spec, for sbatch: one step of all components, started by srun
+--multi-prog. Where a component has options of its own, such as workers on nodes with GPUs, the job
+is heterogeneous. The spec is checked as by `halocline check`; warnings go to stderr.
+""",
+    """\
+examples:
+  halocline slurm double_gyre.yaml >job.sh; sbatch job.sh
+  halocline slurm double_gyre.yaml --ranks ocean=128,closure=4 --time 12:00:00 \\
+    --sbatch=--account=climate --sbatch='closure=--partition=gpu --gpus-per-task=1' \\
+    --setup 'module load openmpi' --setup 'source /projects/halocline/.venv/bin/activate'
+""",
+)
+
+DOCTOR = (
+    """\
+Say what is installed, which MPI each part of a job uses and whether they go together, whether
+ranks share memory and read each other's, how fast raw MPI is here, and whether there is a GPU. Each
+line is ok, a warning or an error, with what to do about it. Put all of it into a bug report.
+Exit code 1 if there is an error.
+""",
+    """\
+examples:
+  halocline doctor
+  halocline doctor path/to/my_model        which MPI is it linked with?
+  halocline doctor --launcher mpich
+  halocline doctor --json
 """,
 )
 
@@ -159,5 +198,65 @@ lists of cell numbers. Needs no MPI.
 examples:
   halocline bench plan
   halocline bench plan --json
+""",
+)
+
+BENCH_RECORD = (
+    """\
+Run a coupled double gyre (88 x 80 x 2, one ocean rank, one worker) and record every field at every
+step in every other block of steps: what a step takes with it, until all is written, over what it
+takes without.
+""",
+    """\
+examples:
+  halocline bench record
+  halocline bench record --directory /scratch --blocks 10
+""",
+)
+
+REPLAY = (
+    """\
+Run a worker's predictor on what it received in a coupled run that had `record:` in its spec, and
+compare its answers with the recorded ones: one process, no model, no MPI. Exit code 1 if they
+differ by more than --tolerance. Exceptions of the predictor come with their trace.
+""",
+    """\
+examples:
+  halocline replay double_gyre.yaml runs/double_gyre/closure_record_0
+  halocline replay double_gyre.yaml runs/double_gyre --ranks closure=4 --steps 10
+  halocline replay double_gyre.yaml runs/double_gyre --tolerance 1e-6 --plot difference.png
+  python -m pdb -m coupler.command.cli replay double_gyre.yaml runs/double_gyre
+""",
+)
+
+FAKE = (
+    """\
+Run the workers of a spec for real, with synthetic fields in place of the model: spec, network and
+worker ranks are tried before a model is compiled. The fields are smooth, move, and are the same for
+any number of ranks; masks are 1 with an island, lengths, areas and thicknesses are positive (known
+by how their names begin), others lie in -1..1. Answers are checked; the job runs in run.directory
+with /fake behind it.
+""",
+    """\
+examples:
+  halocline fake double_gyre.yaml
+  halocline fake double_gyre.yaml --as ocean --steps 100 --ranks ocean=4,closure=2
+  halocline fake double_gyre.yaml --range h=10:2000,temperature=-2:30
+""",
+)
+
+BENCH_INFERENCE = (
+    """\
+A worker's network beside plain torch. alone: in a process of its own, in turn with a process that
+calls the same network without any tuning. coupled: what a step of a Fortran rank and a worker
+takes beyond the network's own time. lag: the ocean model coupled with lag 1, beside the model
+alone. Needs torch; `alone` needs no MPI, and is all there is on a GPU.
+""",
+    """\
+examples:
+  halocline bench inference
+  halocline bench inference --part alone --turns 31
+  halocline bench inference --part alone --device cuda
+  halocline bench inference --json
 """,
 )

@@ -7,10 +7,10 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from coupler.command.launcher import Block, Launcher
 from coupler.spec import ComponentSpec, CouplingSpec
 
 # Words of a command with these endings name files that the component reads.
@@ -24,29 +24,25 @@ class Launch:
     directory: Path  # where it runs
     environment: dict[str, str]  # beside the user's own
     command: tuple[str, ...]
+    files: dict[str, str] = field(default_factory=dict)  # what `command` reads there: name, text
 
     def __str__(self) -> str:
         place = shlex.quote(str(self.directory))
         variables = [f"{key}={shlex.quote(value)}" for key, value in self.environment.items()]
         words = [word if word == ":" else shlex.quote(word) for word in self.command]
-        return f"mkdir -p {place} && cd {place}\n{' '.join([*variables, *words])}"
+        lines = [f"mkdir -p {place} && cd {place}"]
+        lines += [f"cat >{name} <<'END'\n{text}END" for name, text in self.files.items()]
+        return "\n".join([*lines, " ".join([*variables, *words])])
+
+    def write_files(self) -> None:
+        """Into `directory`, which is there."""
+        for name, text in self.files.items():
+            (self.directory / name).write_text(text, encoding="utf-8")
 
 
 def mpi_environment() -> dict[str, str]:
-    """The variables an Open MPI job of this machine needs; the user's own values win.
-
-    Root is refused by default, as is more ranks than cores; waiting ranks must give way to working
-    ones; one thread a rank, since two OpenMP threads on a busy core slow small kernels many times.
-    """
-    environment = {
-        "OMPI_MCA_rmaps_base_oversubscribe": "1",
-        "OMPI_MCA_hwloc_base_binding_policy": "none",
-        "OMPI_MCA_mpi_yield_when_idle": "1",
-        "OMP_NUM_THREADS": "1",
-    }
-    if os.geteuid() == 0:
-        environment |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-    return {key: os.environ.get(key, value) for key, value in environment.items()}
+    """The variables an Open MPI job of this machine needs; the user's own values win."""
+    return Launcher("openmpi").environment()
 
 
 def find_executable(word: str, directory: Path) -> Path | None:
@@ -61,19 +57,30 @@ def find_executable(word: str, directory: Path) -> Path | None:
     return Path(found).absolute() if found else None
 
 
+def find_executable_of(spec: CouplingSpec, component: ComponentSpec) -> Path | None:
+    """The program of a model's command."""
+    return find_executable(component.command[0], spec.path.parent)
+
+
 def files_named(component: ComponentSpec) -> list[str]:
     """Words of the command that look like files to read."""
     words = component.command[1:]
     return [word for word in words if not word.startswith("-") and Path(word).suffix in READ]
 
 
-def coupled_launch(spec: CouplingSpec, directory: Path, launcher: Sequence[str]) -> Launch:
+def coupled_launch(spec: CouplingSpec, directory: Path, launcher: Launcher) -> Launch:
     """The job of all components, in the spec's order."""
-    words = list(launcher)
-    for number, component in enumerate(spec.components):
-        words += [":"] if number else []
-        words += ["-n", str(component.ranks), *component_words(spec, component)]
-    return Launch(directory, mpi_environment(), tuple(words))
+    return _launch(directory, launcher, coupled_blocks(spec))
+
+
+def coupled_blocks(spec: CouplingSpec) -> list[Block]:
+    """Ranks and command of each component, in the spec's order."""
+    return [(component.ranks, component_words(spec, component)) for component in spec.components]
+
+
+def _launch(directory: Path, launcher: Launcher, blocks: list[Block]) -> Launch:
+    line, files = launcher.line(blocks), launcher.files(blocks)
+    return Launch(directory, launcher.environment(), line, files)
 
 
 def component_words(spec: CouplingSpec, component: ComponentSpec) -> list[str]:
@@ -82,7 +89,7 @@ def component_words(spec: CouplingSpec, component: ComponentSpec) -> list[str]:
         # mpi4py's runner: an uncaught exception of plain python would leave the others waiting
         module = [sys.executable, "-m", "mpi4py", "-m", "ml_server"]
         return [*module, str(spec.path), "--component", component.name]
-    executable = find_executable(component.command[0], spec.path.parent)
+    executable = find_executable_of(spec, component)
     words = [str(executable or component.command[0])]
     for word in component.command[1:]:
         beside = spec.path.parent / word
@@ -91,15 +98,14 @@ def component_words(spec: CouplingSpec, component: ComponentSpec) -> list[str]:
 
 
 def reference_launch(
-    spec: CouplingSpec, directory: Path, namelist: Path, launcher: Sequence[str]
+    spec: CouplingSpec, directory: Path, namelist: Path, launcher: Launcher
 ) -> Launch:
     """The models alone, reading `namelist` in place of the spec's."""
-    words = list(launcher)
     original = os.path.abspath(spec.namelist) if spec.namelist else ""
-    models = [component for component in spec.components if not component.is_worker]
-    for number, component in enumerate(models):
-        command = component_words(spec, component)
-        words += [":"] if number else []
-        words += ["-n", str(component.ranks)]
-        words += [str(namelist) if word == original else word for word in command]
-    return Launch(directory, mpi_environment(), tuple(words))
+    blocks = []
+    for component in spec.components:
+        if not component.is_worker:
+            words = component_words(spec, component)
+            words = [str(namelist) if word == original else word for word in words]
+            blocks.append((component.ranks, words))
+    return _launch(directory, launcher, blocks)

@@ -113,6 +113,9 @@ def print_profiles(
             table.add_row(label, what, f"{seconds:.6f}", f"{share:.1%}")
         models.add(model)
     console.print(table)
+    for name, profile in profiles.items():
+        if profile.get("how"):
+            say(console, f"{name}: {profile['how']}")
 
 
 def print_outputs(console: Console, files: list[Path], base: Path) -> None:

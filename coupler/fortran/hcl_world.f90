@@ -2,9 +2,10 @@
 !> Who is in the job: components found by name, never by their place on the command line.
 module hcl_world
   use, intrinsic :: iso_fortran_env, only: real64
-  use mpi_f08, only: MPI_Comm, MPI_Request, MPI_CHARACTER, MPI_COMM_WORLD, MPI_Comm_idup, &
-    MPI_Comm_rank, MPI_Comm_size, MPI_Comm_split, MPI_Iallgather, MPI_Init, MPI_Initialized
-  use hcl_error, only: hcl_error_type, raise, text
+  use mpi_f08, only: MPI_Comm, MPI_Request, MPI_CHARACTER, MPI_COMM_WORLD, &
+    MPI_MAX_LIBRARY_VERSION_STRING, MPI_Comm_idup, MPI_Comm_rank, MPI_Comm_size, MPI_Comm_split, &
+    MPI_Get_library_version, MPI_Iallgather, MPI_Init, MPI_Initialized
+  use hcl_error, only: hcl_error_type, launched_ranks, raise, sees_itself_alone, text
   use hcl_protocol, only: digest_length, kind_length, name_length, protocol_magic, record_length
   use hcl_state, only: coupler
   use hcl_wait, only: wait_request
@@ -42,7 +43,8 @@ contains
     coupler%owns_mpi = .not. running
     coupler%name = name
     call set_time_limit()
-    call join(all_ranks, problem)
+    call check_launcher(problem)
+    if (.not. allocated(problem)) call join(all_ranks, problem)
     if (.not. allocated(problem)) call gather_records(name, records, problem)
     if (.not. allocated(problem)) call find_components(name, records, problem)
     if (allocated(problem)) then
@@ -66,6 +68,21 @@ contains
     coupler%world = shared
     coupler%joined = .true.
   end subroutine join
+
+  !> A program linked with another MPI than the launcher's sees itself alone, and would wait for the
+  !> others for ever.
+  subroutine check_launcher(error)
+    type(hcl_error_type), allocatable, intent(out) :: error
+    character(MPI_MAX_LIBRARY_VERSION_STRING) :: library
+    integer :: length
+
+    if (.not. sees_itself_alone()) return
+    call MPI_Get_library_version(library, length)
+    length = scan(library(:length)//new_line('a'), ','//new_line('a')) - 1
+    call raise('the launcher started '//text(launched_ranks())//' ranks, but this one sees itself '// &
+      'alone; this program is linked with '//library(:length)//': launch it with the mpirun of that '// &
+      'library, or build it with the mpifort of the launcher (halocline doctor shows both)', error)
+  end subroutine check_launcher
 
   !> HALOCLINE_TIME_LIMIT bounds the waits until the spec's own limit is known.
   subroutine set_time_limit()

@@ -1,21 +1,28 @@
 # SPDX-License-Identifier: MIT
 """Zanna-Bolton 2020 closure on a C-grid; the written form is docs/closures.md.
 
-Every line rounds exactly as the line of zanna_bolton.f90 with the same name does: one rounding
-per operation, in the written order. In float64 the two therefore agree bit for bit, whatever the
-tile. Convolutions, fused multiply-add and `alpha=` arguments would break that and are not used.
-
-Arrays shrink as stencils eat the padding. The comments give the index range that is left, of a
-padded axis 0..n-1 and with p sharpening and q smoothing passes.
+Every line rounds exactly as the line of zanna_bolton.f90 with the same name does, as in c_grid.py.
+The comments give the index range that is left of a padded axis 0..n-1 after p sharpening and q
+smoothing passes.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from ml_server.closures.c_grid import (
+    Statics,
+    clean_statics,
+    mean_of_four,
+    require_padding,
+    sea_only,
+    stress_divergence,
+    trim,
+    velocity_gradients,
+)
 
 FILTER_WEIGHT = 0.0625  # 1/16: [1 2 1] x [1 2 1] sums to 16
 
@@ -41,27 +48,6 @@ PRESETS = {
 }
 
 
-class Statics(NamedTuple):
-    """Padded metrics [m, m2] and masks [0 or 1], each (1, y, x); dry points hold 1 for a metric."""
-
-    dx_t: Tensor
-    dy_t: Tensor
-    dx_u: Tensor
-    dy_u: Tensor
-    dx_v: Tensor
-    dy_v: Tensor
-    dx_f: Tensor
-    dy_f: Tensor
-    area_t: Tensor
-    area_u: Tensor
-    area_v: Tensor
-    area_f: Tensor
-    mask_t: Tensor
-    mask_u: Tensor
-    mask_v: Tensor
-    mask_f: Tensor
-
-
 class ZannaBolton2020(torch.nn.Module):
     """Subgrid momentum forcing from resolved velocity gradients.
 
@@ -69,6 +55,8 @@ class ZannaBolton2020(torch.nn.Module):
     Perezhogin et al. 2024 (10.1029/2023MS004104). `preset` is raw, smooth or reynolds; `gamma`
     replaces the strength of the preset. Stateless: no weights, nothing kept between calls.
     """
+
+    levels_independent = True
 
     def __init__(self, preset: str = "reynolds", gamma: float | None = None) -> None:
         super().__init__()
@@ -115,17 +103,14 @@ class ZannaBolton2020(torch.nn.Module):
         alike. The output has the padded shape: valid from `halo` cells inwards, 0 in the rim and
         on closed faces. What dry points hold, NaN included, never enters.
         """
-        self._check_shape(u)
-        statics = _clean_statics(
+        require_padding(u, self.halo, f"ZannaBolton2020 {self.preset}")
+        statics = clean_statics(
             (dx_t, dy_t, dx_u, dy_u, dx_v, dy_v, dx_f, dy_f, area_t, area_u, area_v, area_f),
             (mask_t, mask_u, mask_v, mask_f),
             u,
         )
-        u = torch.where(statics.mask_u > 0, u, 0.0)
-        v = torch.where(statics.mask_v > 0, v, 0.0)
-        h = torch.where(statics.mask_t > 0, h, 0.0)
-
-        gradients = _velocity_gradients(u, v, statics)
+        u, v, h = sea_only(u, v, h, statics)
+        gradients = velocity_gradients(u, v, statics)
         if self.sharpening_passes:
             mask_t, mask_f = statics.mask_t[..., 1:, 1:], statics.mask_f[..., :-1, :-1]
             weights = _filter_weights(mask_t, mask_f, mask_f)
@@ -133,73 +118,21 @@ class ZannaBolton2020(torch.nn.Module):
         stress = _stress(gradients, statics, self.gamma)
         if self.smoothing_passes:
             mask_t, mask_f = (
-                _trim(mask, 1 + self.sharpening_passes) for mask in (statics.mask_t, statics.mask_f)
+                trim(mask, 1 + self.sharpening_passes) for mask in (statics.mask_t, statics.mask_f)
             )
             weights = _filter_weights(mask_t, mask_t, mask_f)
             stress = _smoothed(stress, weights, self.smoothing_passes)
-        su, sv = _stress_divergence(stress, h, statics)
+        su, sv = stress_divergence(stress, h, statics)
         rim = (self.halo,) * 4
         return {
             "su": torch.nn.functional.pad(su, rim),
             "sv": torch.nn.functional.pad(sv, rim),
         }
 
-    def _check_shape(self, u: Tensor) -> None:
-        smallest = 2 * self.halo + 1
-        if u.dim() != 3 or min(u.shape[-2:]) < smallest:
-            raise ValueError(
-                f"ZannaBolton2020 {self.preset}: got shape {tuple(u.shape)}, expected "
-                f"(level, y, x) with y and x at least {smallest}; "
-                f"pad each side by halo = {self.halo} cells"
-            )
-
-
-def _clean_statics(metrics: tuple[Tensor, ...], masks: tuple[Tensor, ...], like: Tensor) -> Statics:
-    """Bring statics to (1, y, x) and the type of `like`, with metric 1 at dry points.
-
-    Outside closed boundaries a worker holds 0 or nothing sensible: 1 keeps quotients finite there,
-    also in the backward pass, and every such quotient is multiplied by a zero later.
-    """
-
-    def plane(static: Tensor) -> Tensor:
-        return static.to(like).reshape(1, *like.shape[-2:])
-
-    mask_t, mask_u, mask_v, mask_f = (plane(mask) for mask in masks)
-    lengths = (mask_t, mask_t, mask_u, mask_u, mask_v, mask_v, mask_f, mask_f)
-    areas = (mask_t, mask_u, mask_v, mask_f)
-    clean = (
-        torch.where(mask > 0, plane(metric), 1.0)
-        for metric, mask in zip(metrics, lengths + areas, strict=True)
-    )
-    return Statics._make([*clean, mask_t, mask_u, mask_v, mask_f])
-
-
-def _velocity_gradients(u: Tensor, v: Tensor, statics: Statics) -> Tensor:
-    """Return tension (T points 1..n-1), shear and vorticity (corners 0..n-2), stacked, [s-1]."""
-    s = statics
-    dy_dx_t, dx_dy_t = (s.dy_t / s.dx_t)[..., 1:, 1:], (s.dx_t / s.dy_t)[..., 1:, 1:]
-    tension = (
-        dy_dx_t * _delta_x(u / s.dy_u)[..., 1:, :] - dx_dy_t * _delta_y(v / s.dx_v)[..., :, 1:]
-    )
-    dx_dy_f, dy_dx_f = (s.dx_f / s.dy_f)[..., :-1, :-1], (s.dy_f / s.dx_f)[..., :-1, :-1]
-    shear = (
-        dx_dy_f * _delta_y(u / s.dx_u)[..., :, :-1] + dy_dx_f * _delta_x(v / s.dy_v)[..., :-1, :]
-    )
-    circulation = _delta_x(v * s.dy_v)[..., :-1, :] - _delta_y(u * s.dx_u)[..., :, :-1]
-    vorticity = circulation / s.area_f[..., :-1, :-1]
-    inner_corner = s.mask_f[..., :-1, :-1] > 0
-    return torch.stack(
-        (
-            tension,
-            torch.where(inner_corner, shear, 0.0),
-            torch.where(inner_corner, vorticity, 0.0),
-        )
-    )
-
 
 def _sharpened(fields: Tensor, weights: Tensor, passes: int) -> Tensor:
     """Return what `passes` filter passes take away; the range shrinks by `passes` a side."""
-    return _trim(fields, passes) - _smoothed(fields, weights, passes)
+    return trim(fields, passes) - _smoothed(fields, weights, passes)
 
 
 def _smoothed(fields: Tensor, weights: Tensor, passes: int) -> Tensor:
@@ -207,7 +140,7 @@ def _smoothed(fields: Tensor, weights: Tensor, passes: int) -> Tensor:
     for _ in range(passes):
         along_x = (fields[..., :-2] + fields[..., 2:]) + 2.0 * fields[..., 1:-1]
         along_y = (along_x[..., :-2, :] + along_x[..., 2:, :]) + 2.0 * along_x[..., 1:-1, :]
-        weights = _trim(weights, 1)
+        weights = trim(weights, 1)
         fields = along_y * weights
     return fields
 
@@ -221,74 +154,20 @@ def _stress(gradients: Tensor, statics: Statics, gamma: float) -> Tensor:
     tension, shear, vorticity = gradients.unbind()
     eaten = (statics.mask_t.shape[-1] - gradients.shape[-1] - 1) // 2  # p
     area_t, mask_t, area_f, mask_f = (
-        _trim(static, 1 + eaten)
+        trim(static, 1 + eaten)
         for static in (statics.area_t, statics.mask_t, statics.area_f, statics.mask_f)
     )
-    area_corner = _trim(statics.area_f[..., :-1, :-1], eaten)  # p..n-2-p
+    area_corner = trim(statics.area_f[..., :-1, :-1], eaten)  # p..n-2-p
     tension_t = tension[..., :-1, :-1]
-    shear_t, vorticity_t = _mean_of_four(shear), _mean_of_four(vorticity)
+    shear_t, vorticity_t = mean_of_four(shear), mean_of_four(vorticity)
     half_square = 0.5 * ((vorticity_t * vorticity_t + shear_t * shear_t) + tension_t * tension_t)
-    product = _mean_of_four((area_corner * vorticity) * shear) / area_t
+    product = mean_of_four((area_corner * vorticity) * shear) / area_t
     kappa_t = (-gamma * area_t) * mask_t
     kappa_f = (-gamma * area_f) * mask_f
     return torch.stack(
         (
             kappa_t * (half_square - product),
             kappa_t * (half_square + product),
-            kappa_f * (vorticity[..., 1:, 1:] * _mean_of_four(tension)),
+            kappa_f * (vorticity[..., 1:, 1:] * mean_of_four(tension)),
         )
     )
-
-
-def _stress_divergence(stress: Tensor, h: Tensor, statics: Statics) -> tuple[Tensor, Tensor]:
-    """Return su, sv over r+1..n-2-r from a stress over r..n-1-r, r = 1+p+q, [m s-2]."""
-    s = statics
-    r = (h.shape[-1] - stress.shape[-1]) // 2
-    txx, tyy, txy = stress.unbind()
-    h_t = _trim(h, r)
-    h_f = _mean_of_four(h[..., r:, r:])[..., : txy.shape[-2], : txy.shape[-1]]
-    dx_t, dy_t, dx_f, dy_f = (_trim(length, r) for length in (s.dx_t, s.dy_t, s.dx_f, s.dy_f))
-    flux_xx = (txx * h_t) * (dy_t * dy_t)
-    flux_yy = (tyy * h_t) * (dx_t * dx_t)
-    flux_xy = txy * h_f
-
-    u_x = _delta_x(flux_xx)[..., 1:-1, 1:]
-    u_y = _delta_y((dx_f * dx_f) * flux_xy)[..., :-1, 1:-1]
-    v_y = _delta_y(flux_yy)[..., 1:, 1:-1]
-    v_x = _delta_x((dy_f * dy_f) * flux_xy)[..., 1:-1, :-1]
-    h_u = 0.5 * (h_t[..., 1:-1, 1:-1] + h_t[..., 1:-1, 2:])
-    h_v = 0.5 * (h_t[..., 1:-1, 1:-1] + h_t[..., 2:, 1:-1])
-
-    dx_u, dy_u, area_u, mask_u = (_trim(a, r + 1) for a in (s.dx_u, s.dy_u, s.area_u, s.mask_u))
-    dx_v, dy_v, area_v, mask_v = (_trim(a, r + 1) for a in (s.dx_v, s.dy_v, s.area_v, s.mask_v))
-    su = _acceleration(u_x / dy_u + u_y / dx_u, area_u, h_u, mask_u)
-    sv = _acceleration(v_y / dx_v + v_x / dy_v, area_v, h_v, mask_v)
-    return su, sv
-
-
-def _acceleration(force: Tensor, area: Tensor, thickness: Tensor, mask: Tensor) -> Tensor:
-    """Divide by the volume of a face; closed and massless faces get +0."""
-    moving = (mask > 0) & (thickness > 0)
-    volume = area * torch.where(moving, thickness, 1.0)
-    return torch.where(moving, force / volume, 0.0)
-
-
-def _delta_x(field: Tensor) -> Tensor:
-    return field[..., 1:] - field[..., :-1]
-
-
-def _delta_y(field: Tensor) -> Tensor:
-    return field[..., 1:, :] - field[..., :-1, :]
-
-
-def _mean_of_four(field: Tensor) -> Tensor:
-    """Return ((SW + NE) + (NW + SE)) / 4: the pairs make mirrored fields give mirrored bits."""
-    south_west, north_east = field[..., :-1, :-1], field[..., 1:, 1:]
-    north_west, south_east = field[..., 1:, :-1], field[..., :-1, 1:]
-    return 0.25 * ((south_west + north_east) + (north_west + south_east))
-
-
-def _trim(field: Tensor, width: int) -> Tensor:
-    if width == 0:
-        return field
-    return field[..., width:-width, width:-width]

@@ -134,8 +134,7 @@ def test_plan(capsys: pytest.CaptureFixture[str]) -> None:
         ("ms", 50),
         ("MB", 100),
         ("s", 60),
-        ("ms", 50),
-        ("MB", 100),
+        *[("ms", 50), ("MB", 100)] * 2,
     ]
     assert all(item["value"] > 0 for item in found)
 

@@ -29,6 +29,7 @@ def test_what_was_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         "ok       toy.yaml:13: worker -> model (answer) every 20 s, float64",
         f"ok       model: 2 ranks of {EXCHANGE_MODEL}",
         "ok       worker: 1 rank of toy_predictors:double, which takes a, b",
+        "ok       worker: it reads west 1, east 0, south 0, north 0 (0: a; 1: b); measured",
         "ok       toy.yaml:11: halo 1 is what toy_predictors:double reads",
     ]
 
@@ -84,7 +85,7 @@ MISTAKES = {
     "halo": (
         ("toy_predictors:double", "toy_predictors:wide"),
         "toy.yaml:11: halo: got 1, expected 3 or more, which toy_predictors:wide reads beyond its "
-        "own cells",
+        "own cells (measured: west 0, east 0, south 3, north 0)",
     ),
     "reference": (
         ("  time_limit: 30", "  time_limit: 30\n  reference: {count: 1}"),
@@ -142,7 +143,7 @@ def test_remarks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """64 boxes, 8 x 8, of 7 x 5 cells: every box that is not empty has one cell."""
     spec = write_toy(
         tmp_path,
-        ("toy_predictors:double", "toy_predictors:silent"),
+        ("toy_predictors:double", "toy_predictors:slopes"),
         ("halo: 1", "halo: 2"),
         ("8 toy.nml", "8"),
     )
@@ -159,16 +160,74 @@ def test_remarks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "note     toy.yaml:11: halo 2 is wider than the narrowest box of worker, 1 cells: it "
         "reaches beyond the next rank"
     ) in lines
-    assert (
-        "note     toy.yaml:11: halo: toy_predictors:silent has no attribute 'halo' to compare "
-        "with 2"
-    ) in lines
 
 
 def test_halo_for_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two messages of 32 bytes and values. With halo 2 field a, which is replicated, has 11 x 9
+    cells and b, which is not, 11 x 5: 154 x 3 levels x 8 bytes; with halo 1 63 and 45."""
     assert main(["check", str(write_toy(tmp_path, ("halo: 1", "halo: 2")))]) == 0
-    text = "halo: got 2, toy_predictors:double reads 1; the others travel for nothing"
-    assert text in capsys.readouterr().out
+    text = (
+        "warning  toy.yaml:11: halo: got 2, but 1 would do: at each date 1.1 kB of 3.8 kB travel "
+        "for nothing"
+    )
+    assert text in capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.parametrize(("predictor", "halo"), [("wide", 3), ("slopes", 1), ("double", 1)])
+def test_halo_auto(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], predictor: str, halo: int
+) -> None:
+    changes = ("halo: 1", "halo: auto"), ("toy_predictors:double", f"toy_predictors:{predictor}")
+    spec = write_toy(tmp_path, *changes)
+    assert main(["check", str(spec)]) == 0
+    text = f"ok       toy.yaml:11: halo {halo} is what toy_predictors:{predictor} reads"
+    assert text in capsys.readouterr().out.splitlines()
+    assert main(["plan", str(spec)]) == 0
+    assert f"Router(model 2 -> worker 1, halo {halo}: " in capsys.readouterr().out
+
+
+def test_plan_says_what_halo_auto_needs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = write_toy(tmp_path, ("halo: 1", "halo: auto"), ("toy_predictors:", "absent:"))
+    assert main(["plan", str(spec)]) == 2
+    assert capsys.readouterr().err.splitlines()[0] == (
+        "toy.yaml:11: halo: auto is measured from the predictor of 'worker', which has to be "
+        "loaded for that; install what it needs, or write the number of cells: toy.yaml:7: "
+        "predictor 'absent:double': No module named 'absent'; is it beside the spec, on "
+        "PYTHONPATH or installed?"
+    )
+
+
+def test_the_whole_domain_is_for_one_rank(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = str(write_toy(tmp_path, ("toy_predictors:double", "toy_predictors:mean")))
+    assert main(["check", spec]) == 0
+    why = (
+        "its answers move with 'a' at any distance that was tried, 143 cells (so does pooling, "
+        "normalisation, attention or FFT over the domain)"
+    )
+    whole = "toy.yaml:7: toy_predictors:mean needs the whole domain at once"
+    note = f"note     {whole}, so it runs on one rank only: {why}"
+    assert note in capsys.readouterr().out.splitlines()
+    assert main(["check", spec, "--ranks", "worker=2"]) == 2
+    error = f"{whole}: {why}. Each of 2 ranks would see its own box alone; expected ranks: 1"
+    assert capsys.readouterr().err.splitlines()[0] == error
+
+
+def test_what_cannot_be_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = write_toy(tmp_path, ("toy_predictors:double", "toy_predictors:noisy"))
+    assert main(["check", str(spec)]) == 0
+    reason = (
+        "what toy_predictors:noisy reads cannot be measured: it gives another answer when it is "
+        "asked the same again: it draws random numbers or keeps something between calls"
+    )
+    assert f"note     toy.yaml:7: {reason}" in capsys.readouterr().out.splitlines()
+    spec.write_text(spec.read_text().replace("halo: 1", "halo: auto"))
+    assert main(["check", str(spec)]) == 2
+    assert capsys.readouterr().err.splitlines()[0] == (
+        f"toy.yaml:11: halo: auto, but {reason}; write the number of cells, or give the predictor "
+        "an attribute 'halo'"
+    )
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from coupler.command.job import exit_reason
 def test_dry_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Exactly what a user types: absolute files, the model's other words as they are."""
     for name in os.environ:
-        if name.startswith(("OMPI_", "OMP_")):
+        if name.startswith(("OMPI_", "OMP_", "HALOCLINE_")):
             monkeypatch.delenv(name)
     write_toy(tmp_path)
     job = halocline(tmp_path, "run", "toy.yaml", "--dry-run", "--ranks", "worker=3")
@@ -29,7 +29,7 @@ def test_dry_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert job.stdout.replace(root, "") == (
         f"mkdir -p {tmp_path}/out && cd {tmp_path}/out\n"
         "OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none "
-        "OMPI_MCA_mpi_yield_when_idle=1 OMP_NUM_THREADS=1 "
+        "OMPI_MCA_mpi_yield_when_idle=1 OMP_NUM_THREADS=1 HALOCLINE_THREADS=auto "
         f"mpirun -n 2 {EXCHANGE_MODEL} 7 5 3 1 0 40 10 20 0 8 {tmp_path}/toy.nml : "
         f"-n 3 {sys.executable} -m mpi4py -m ml_server {tmp_path}/toy.yaml --component worker\n"
     )

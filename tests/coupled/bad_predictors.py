@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 Answer = dict[str, NDArray[np.float64]]
+IN_JOB = (24, 15)  # the padded box of a rank; what is asked to measure the halo has other sizes
 calls = 0
 
 
 def raises(u: NDArray[np.float64], v: NDArray[np.float64]) -> Answer:
     global calls
-    calls += 1
+    calls += u.shape[1:] == IN_JOB
     if calls == 4:
         raise ZeroDivisionError("no water left")
     return {"su": u * 0, "sv": v * 0}

@@ -41,6 +41,19 @@ def expected(worker: Component, field: FieldSpec, date: int) -> np.ndarray:
     return array
 
 
+def numbers(worker: Component, mask: FieldSpec) -> np.ndarray:
+    """The number of the cell whose T point each padded cell shows, -1 for nobody's."""
+    exchange = worker.spec.incoming("worker")[0]
+    grid, padded = exchange.grid, worker.box.padded(exchange.halo)
+    owned = owned_cells(grid.nx)
+    array = np.full((padded.ny, padded.nx), -1, np.int64)
+    for y, x in np.ndindex(array.shape):
+        found = shown(grid, mask, padded.x0 + x, padded.y0 + y)
+        if found is not None and found[:2] in owned:
+            array[y, x] = found[1] + found[0] * grid.nx
+    return array
+
+
 def main(spec: str) -> None:
     with Component("worker", spec, MPI.COMM_WORLD) as worker:
         exchange = worker.spec.incoming("worker")[0]
@@ -49,6 +62,7 @@ def main(spec: str) -> None:
             np.testing.assert_array_equal(worker.static["flat"], expected(worker, static, 1))
             mask = FieldSpec("a", "T", "scalar", "zero", 1, "")
             np.testing.assert_array_equal(worker.owned, expected(worker, mask, 0)[0] != 0)
+            np.testing.assert_array_equal(worker.cells, numbers(worker, mask))
         for step in worker.steps():
             for field in exchange.fields:
                 want = expected(worker, field, step.date)

@@ -34,7 +34,9 @@ def assert_same(got: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> 
 
 
 @pytest.mark.parametrize(
-    ("ranks", "workers"), [(1, 1), (2, 1), (4, 1), (1, 2), (4, 2), (3, 3)], ids=str
+    ("ranks", "workers"),
+    [(1, 1), pytest.param(2, 1, marks=pytest.mark.mpich), (4, 1), (1, 2), (4, 2), (3, 3)],
+    ids=str,
 )
 @pytest.mark.parametrize("preset", ["raw", "smooth", "reynolds"])
 def test_coupled_is_in_model_bit_for_bit(
@@ -81,6 +83,7 @@ def test_lag_is_delayed_forcing_bit_for_bit_also_across_a_restart(tmp_path: Path
     assert_same(final_state(tmp_path / "second", STEPS), final_state(tmp_path / "reference", STEPS))
 
 
+@pytest.mark.mpich
 @pytest.mark.parametrize(("every", "lag"), [("1 step", 0), ("2 steps", 0), ("3 steps", 2)])
 def test_two_halves_are_the_whole(tmp_path: Path, every: str, lag: int) -> None:
     """N + N steps == 2 N steps, also where the cut falls between two coupling dates."""

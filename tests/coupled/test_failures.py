@@ -39,6 +39,7 @@ def _find_predictors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]), prepend=os.pathsep)
 
 
+@pytest.mark.mpich
 @pytest.mark.parametrize(
     ("function", "message"),
     [

@@ -18,6 +18,7 @@ CASES = {
 }
 
 
+@pytest.mark.mpich
 @pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in CASES.items()])
 @pytest.mark.parametrize("transport", ["messages", "windows"])
 def test_forced(tmp_path: Path, case: Case, transport: str) -> None:
@@ -25,6 +26,7 @@ def test_forced(tmp_path: Path, case: Case, transport: str) -> None:
     assert SUCCESS in run_exchange(tmp_path, changed).stdout
 
 
+@pytest.mark.mpich
 @pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in CASES.items()])
 @pytest.mark.parametrize("ranks_per_node", [2, 3])
 def test_mixed(

@@ -78,7 +78,9 @@ def test_everything_read(tmp_path: Path) -> None:
     assert (ocean.name, ocean.ranks, ocean.command) == ("ocean", 2, ("ocean_model", "basin.nml"))
     assert not ocean.is_worker
     assert (closure.is_worker, closure.decomposition) == (True, (2, 1))
-    assert closure.predictor == {"python": "networks:Closure", "preset": "raw", "width": 3}
+    assert closure.predictor is not None
+    assert closure.predictor.python == "networks:Closure"
+    assert closure.predictor.arguments == {"preset": "raw", "width": 3}
     inputs, answers = spec.exchanges
     grid = inputs.grid
     assert (grid.nx, grid.ny, grid.nz) == (8, 6, 2)
@@ -131,6 +133,59 @@ def test_a_comment_in_the_spec_or_another_namelist_changes_the_digest(tmp_path: 
     assert load_spec(written(tmp_path, SPEC + "# again\n")).digest != first
     longer = NAMELIST.replace("12", "13")
     assert load_spec(written(tmp_path, SPEC, longer)).digest != first
+
+
+def recording(record: str) -> str:
+    return SPEC.replace("    decomposition:", f"    record: {record}\n    decomposition:")
+
+
+def test_what_a_worker_records(tmp_path: Path) -> None:
+    assert load_spec(written(tmp_path, recording("false"))).component("closure").record is None
+    usual = load_spec(written(tmp_path, recording("true"))).component("closure").record
+    assert usual is not None
+    assert usual.fields == ("area", "u", "h", "su")
+    assert (usual.period, usual.first, usual.last) == (120, None, None)
+    assert (usual.file, usual.precision) == ("{component}_record_{start}", None)
+    assert usual.units == "seconds since 0001-01-01 00:00:00"
+    keys = "fields: [su, h], every: 6 steps, from: 0, until: 1 hour, precision: float32"
+    more = "chunks: {time: 8}, when_slow: skip, file: 'r_{start}', origin: 1958-01-01, buffer: 3"
+    made = load_spec(written(tmp_path, recording(f"{{{keys}, {more}}}"))).component("closure")
+    assert made.record is not None
+    assert made.record.fields == ("su", "h")
+    assert (made.record.period, made.record.first, made.record.last) == (360, 0, 3600)
+    assert (made.record.chunks, made.record.when_slow) == ({"time": 8}, "skip")
+    assert (made.record.units, made.record.buffer) == ("seconds since 1958-01-01", 3)
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        ("{fields: [u, hh]}", "basin.yaml:12: record: no field 'hh' comes or goes; did you mean"),
+        ("{fields: [u, u]}", "'u' is listed twice"),
+        ("{every: 3 steps}", "every: got '3 steps', expected a multiple of 120 s, when all"),
+        ("{every: often}", "every: got 'often', expected a number and a unit"),
+        ("{from: 1 day, until: 1 hour}", "until: got '1 hour', expected 86400 s ('from') or later"),
+        ("{file: 'r_{rank}'}", "expected a file name with {component} and {start} only"),
+        ("{deflate: 10}", "deflate: got '10', expected 0 (none) to 9"),
+        ("{chunks: {time: 0}}", "time: got '0', expected a whole number, 1 or more"),
+        ("{chunk: 3}", "unknown key 'chunk' in record; did you mean 'chunks'?"),
+        ("{when_slow: stop}", "when_slow: got 'stop', expected 'wait' or 'skip'"),
+    ],
+)
+def test_mistakes_of_a_record(tmp_path: Path, record: str, message: str) -> None:
+    found = mistakes(tmp_path, recording(record))
+    assert any(message in text for text in found), found
+
+
+def test_a_model_records_nothing(tmp_path: Path) -> None:
+    spec = SPEC.replace(
+        "{command: ocean_model basin.nml, ranks: 2}",
+        """
+    command: ocean_model basin.nml
+    ranks: 2
+    record: true""",
+    )
+    assert mistakes(tmp_path, spec) == ["basin.yaml:11: 'record' belongs to a worker"]
 
 
 # (text of SPEC, its replacement, the message)
@@ -273,6 +328,17 @@ def test_a_fold_needs_an_even_number_of_columns(tmp_path: Path) -> None:
     assert any("y closed, 7 x 6 cells, expected x periodic" in line for line in found), found
     found = mistakes(tmp_path, spec.replace("x: 7,", "x: 8,"), NAMELIST.replace("ny = 6", "ny = 1"))
     assert any("y closed, 8 x 1 cells, expected x periodic" in line for line in found), found
+
+
+def test_halo_auto_is_to_be_measured(tmp_path: Path) -> None:
+    written_halo = load_spec(written(tmp_path, SPEC)).exchanges[0]
+    assert (written_halo.halo, written_halo.measured) == (3, False)
+    auto = load_spec(written(tmp_path, SPEC.replace("halo: 3", "halo: auto"))).exchanges[0]
+    assert (auto.halo, auto.measured) == (0, True)
+    found = mistakes(tmp_path, SPEC.replace("halo: 3", "halo: atuo"))
+    assert found == [
+        "basin.yaml:22: halo: got 'atuo', expected a whole number, 0 or more, or 'auto'"
+    ]
 
 
 def test_mirrors_and_a_fold_bound_the_halo(tmp_path: Path) -> None:

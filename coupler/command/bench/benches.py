@@ -10,11 +10,13 @@ from rich.console import Console
 from rich.text import Text
 
 from coupler.command.bench.exchange import EXCHANGE
+from coupler.command.bench.inference import INFERENCE
 from coupler.command.bench.overlap import OVERLAP
 from coupler.command.bench.planning import PLANNING
+from coupler.command.bench.record import RECORD
 from coupler.command.bench.report import Bench, Measure, as_objects, machine, print_measures
 
-BENCHES = (EXCHANGE, OVERLAP, PLANNING)
+BENCHES = (EXCHANGE, INFERENCE, OVERLAP, PLANNING, RECORD)
 
 
 def run_bench(bench: Bench, options: argparse.Namespace, console: Console) -> None:

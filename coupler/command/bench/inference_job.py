@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: MIT
+"""The coupled jobs of `halocline bench inference`: what coupling adds to a network's time, and what
+it adds to a model's where both compute at the same time."""
+
+from __future__ import annotations
+
+import os
+import re
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import f90nml
+import yaml
+
+from coupler.command.bench.inference_network import LAYERS, described, halo_of
+from coupler.command.bench.report import BenchFailed, Measure, Progress
+from coupler.command.launch import mpi_environment
+
+MODEL, OCEAN = "halocline_inference_bench", "ocean_model"
+WORKER = f"{__package__}.inference_worker"
+NETWORK = "coupler.command.bench.inference_network:Network"
+WARM = 4  # steps before the first that counts
+PYTHON = [sys.executable, "-m", "mpi4py", "-m"]
+
+# 300 x 300 x 12 cells, which take one rank about 0.15 s a step; the network gets two of the levels
+LEVELS, COUPLED_LEVELS, OCEAN_STEPS = 12, 2, 30
+LOAD: dict[str, dict[str, Any]] = {
+    "experiment": {"name": "load"},
+    "grid": {
+        **{"nx": 300, "ny": 300, "nz": LEVELS, "geometry": "cartesian"},
+        **{"length_x": 6.0e6, "length_y": 6.0e6, "f0": 1e-4, "beta": 2e-11},
+    },
+    "layers": {
+        "thickness": [200.0] * LEVELS,
+        "reduced_gravity": [0.98] + [0.0098] * (LEVELS - 1),
+    },
+    "time": {"dt": 200, "steps": OCEAN_STEPS, "write_restart": False},
+    "viscosity": {"smagorinsky_biharmonic": 0.06},
+    "forcing": {"wind": "double_gyre", "wind_stress": 0.1},
+    "output": {"log_every": 1000},
+}
+
+
+def job_spec(
+    network: str,
+    levels: dict[str, Any],
+    size: Sequence[int],
+    names: tuple[str, str],
+    lag: int = 0,
+) -> dict[str, Any]:
+    """`names`: of the model and of its executable; `size` x, y, z of the model's grid."""
+    model, command = names
+    u = {"point": "U", "kind": "vector_i"} | levels
+    v = {"point": "V", "kind": "vector_j"} | levels
+    return {
+        "run": {"dt": 200 if lag else 1},
+        "components": {
+            model: {"command": command},
+            "worker": {"worker": True, "predictor": {"python": NETWORK, "name": network}},
+        },
+        "grids": {"ocean" if lag else "grid": {"size": dict(zip("xyz", size, strict=True))}},
+        "exchanges": [
+            {
+                **{"from": model, "to": "worker", "halo": halo_of(LAYERS[network])},
+                "fields": {"u": u, "v": v},
+            },
+            # random weights answer about 0.1; an ocean bears 1e-9 m s-2
+            {
+                **{"from": "worker", "to": model, "lag": lag},
+                "fields": {"su": u | {"scale": 1e-8}, "sv": v | {"scale": 1e-8}},
+            },
+        ],
+    }
+
+
+def overhead(
+    directory: Path, network: str, size: tuple[int, int, int], goal: float, turns: int
+) -> Measure:
+    """Of steps in turn: (put to get, less plain tuned inference of the same values) / the latter.
+    The model computes nothing between put and get, so all of it counts."""
+    spec = job_spec(network, {}, size, ("model", MODEL))
+    lines = _run(
+        directory,
+        spec,
+        [MODEL, *map(str, size), str(2 * (turns + WARM))],
+        [*PYTHON, WORKER, "bench.yaml"],
+    )
+    found: dict[str, list[list[float]]] = {"coupled": [], "worker": [], "plain": []}
+    for word, *rest in filter(None, map(str.split, lines)):
+        if word in found:
+            found[word].append(list(map(float, rest)))
+    coupled = [seconds for (seconds,) in found["coupled"][::2][WARM:]]
+    plain, plain_cpu = zip(*found["plain"][WARM:], strict=True)
+    worker, worker_cpu = zip(*found["worker"][WARM:], strict=True)
+    pure = statistics.median(plain)
+    added = statistics.median(c - p for c, p in zip(coupled, plain, strict=True))
+    exchange = statistics.median(c - w for c, w in zip(coupled, worker, strict=True))
+    note = (
+        f"coupled {1e3 * statistics.median(coupled):.4g} ms, plain {1e3 * pure:.4g} ms; "
+        f"{1e3 * exchange:.3g} ms outside the worker's call, whose CPU time is "
+        f"{1e3 * statistics.median(worker_cpu):.4g} ms, plain "
+        f"{1e3 * statistics.median(plain_cpu):.4g} ms"
+    )
+    x, y, z = size
+    name = f"{network} at {x} x {y} x {z}: coupled step less plain inference"
+    return Measure(name, 100 * added / pure, "% of the inference", goal, note)
+
+
+def overlapped(directory: Path, turns: int, progress: Progress) -> Measure:
+    """Runs of the ocean model alone and coupled with lag 1, in turn; model and network compute at
+    the same time, on a core each."""
+    network = "cnn"
+    progress(f"ocean_model, lag 1, {network} on {COUPLED_LEVELS} levels")
+    grid = LOAD["grid"]
+    size = grid["nx"], grid["ny"], LEVELS
+    some = {"levels": {"from": 1, "to": COUPLED_LEVELS, "of": LEVELS}}
+    spec = job_spec(network, some, size, ("ocean", f"{OCEAN} coupled.nml"), lag=1)
+    f90nml.Namelist(LOAD).write(directory / "alone.nml", force=True)
+    coupled = LOAD | {"closure": {"kind": "coupled"}, "coupling": {"enabled": True}}
+    f90nml.Namelist(coupled).write(directory / "coupled.nml", force=True)
+    worker = [*PYTHON, "ml_server", "bench.yaml", "--component", "worker"]
+    pairs, inference = [], 0.0
+    for _ in range(turns):
+        alone = _run(directory, spec, [OCEAN, "alone.nml"], None)
+        both = _run(directory, spec, [OCEAN, "coupled.nml"], worker)
+        pairs.append((_seconds(alone), _seconds(both)))
+        inference = _inference(both)
+    base, lagged = (statistics.median(column) for column in zip(*pairs, strict=True))
+    note = (
+        f"{1e3 * lagged / OCEAN_STEPS:.4g} ms a step, alone {1e3 * base / OCEAN_STEPS:.4g} ms, "
+        f"inference {1e3 * inference:.3g} ms; {described(LAYERS[network])}"
+    )
+    ratio = statistics.median(b / a for a, b in pairs)
+    return Measure("ocean_model coupled with lag 1", ratio, "of the model alone", 1.05, note)
+
+
+def _seconds(lines: list[str]) -> float:
+    """Of the model's time loop: `30 steps in 4.5 s, ...`."""
+    for line in lines:
+        if found := re.match(r"\d+ steps in (\S+) s", line.strip()):
+            return float(found[1])
+    raise BenchFailed("bench inference: the ocean model did not say how long it took")
+
+
+def _inference(lines: list[str]) -> float:
+    """[s] a step, which the worker prints at its end."""
+    for line in lines:
+        if found := re.match(r"halocline:.* inference +(\S+) s/step", line):
+            return float(found[1])
+    raise BenchFailed("bench inference: the worker did not say where its time went")
+
+
+def _run(
+    directory: Path, spec: dict[str, Any], model: list[str], worker: list[str] | None
+) -> list[str]:
+    """The lines that a job prints; without `worker` the model runs alone."""
+    (directory / "bench.yaml").write_text(yaml.safe_dump(spec))
+    line = ["mpirun", "-n", "1", *model, *([":", "-n", "1", *worker] if worker else [])]
+    job = subprocess.run(
+        line,
+        cwd=directory,
+        env=os.environ | mpi_environment(),
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    if job.returncode:
+        text = f"bench inference: {' '.join(line)}: exit code {job.returncode}"
+        raise BenchFailed(f"{text}\n{job.stderr.strip()}")
+    return job.stdout.splitlines()

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: MIT
+"""`halocline bench record`: what recording every field at every step costs a coupled run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import f90nml
+import yaml
+
+from coupler.command.bench.report import Bench, BenchFailed, Measure, Progress
+from coupler.command.help_texts import BENCH_RECORD
+from coupler.command.launch import find_executable, mpi_environment
+from coupler.spec_yaml import SpecError
+
+MODEL = "ocean_model"
+GOAL = 1.05
+WARM, BLOCK = 10, 40  # steps
+VARIANTS: dict[str, dict[str, Any]] = {
+    "float64": {},
+    "float32, deflate 1": {"precision": "float32", "deflate": 1},
+}
+NAMELIST = {
+    "experiment": {"name": "bench"},
+    "grid": {"nx": 88, "ny": 80, "nz": 2, "south": 30.0, "width": 22.0, "height": 20.0},
+    "layers": {"thickness": [1000.0, 1000.0], "reduced_gravity": [0.98, 0.0098]},
+    "initial": {"kind": "jet", "jet_speed": 1.0, "jet_width": 6.0e4},
+    "viscosity": {"smagorinsky_biharmonic": 0.06},
+    "forcing": {"wind": "double_gyre", "wind_stress": 0.1, "drag_linear": 3.0e-4},
+    "closure": {"kind": "coupled"},
+    "coupling": {"enabled": True},
+    "output": {"log_every": 1000},
+}
+STATIC = [
+    *(f"{name}_{point}" for point in "tuvf" for name in ("dx", "dy", "area", "mask")),
+]
+
+
+def measure(options: argparse.Namespace, progress: Progress) -> Iterator[Measure]:
+    """One job for each variant. Raises SpecError without the model, BenchFailed if a job fails."""
+    model = find_executable(MODEL, Path.cwd())
+    if model is None:
+        raise SpecError([f"no '{MODEL}' on PATH or beside this Python; build it: meson install"])
+    for name, record in VARIANTS.items():
+        progress(f"record {name}: {options.blocks} blocks of {BLOCK} steps with it and without")
+        with tempfile.TemporaryDirectory(dir=options.directory) as directory:
+            found = _run(Path(directory), str(model), options.blocks, record)
+        ratio = found["with"] / found["without"]
+        rate = found["bytes"] / found["with"] / 1e6
+        note = f"{1e3 * found['without']:.2f} ms a step without; {rate:.0f} MB/s"
+        yield Measure(f"record: {name}", ratio, "ratio to the step without", GOAL, note)
+
+
+def _run(directory: Path, model: str, blocks: int, record: dict[str, Any]) -> dict[str, float]:
+    steps = WARM + 2 * BLOCK * blocks
+    namelist = NAMELIST | {"time": {"dt": 240, "steps": steps}}
+    f90nml.Namelist(namelist).write(directory / "bench.nml")
+    (directory / "bench.yaml").write_text(yaml.safe_dump(_spec(record)))
+    worker = ["-m", "mpi4py", "-m", "coupler.command.bench.record_worker", "bench.yaml"]
+    line = ["mpirun", "-n", "1", model, "bench.nml", ":", "-n", "1", sys.executable, *worker]
+    job = subprocess.run(
+        [*line, str(WARM), str(BLOCK)],
+        cwd=directory,
+        env=os.environ | mpi_environment(),
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    if job.returncode:
+        raise BenchFailed(f"bench record: exit code {job.returncode}\n{job.stderr.strip()}")
+    lines = [line for line in job.stdout.splitlines() if line.startswith("{")]
+    found: dict[str, float] = json.loads(lines[0])
+    return found
+
+
+def _spec(record: dict[str, Any]) -> dict[str, Any]:
+    vectors = {
+        name: {"point": name[-1].upper(), "kind": f"vector_{'i' if name[-1] == 'u' else 'j'}"}
+        for name in ("u", "v", "su", "sv")
+    }
+    static = {
+        name: {
+            "point": name[-1].upper(),
+            "fill": "zero" if name.startswith("mask") else "replicate",
+        }
+        for name in STATIC
+    }
+    there = {
+        "from": "ocean",
+        "to": "closure",
+        "halo": 10,
+        "wire": "float64",
+        "fields": {"u": vectors["u"], "v": vectors["v"], "h": {}},
+        "static": static,
+    }
+    back = {"from": "closure", "to": "ocean", "fields": {n: vectors[n] for n in ("su", "sv")}}
+    predictor = {"python": "ml_server.closures:ZannaBolton2020", "preset": "reynolds"}
+    return {
+        "run": {"namelist": "bench.nml"},
+        "components": {
+            "ocean": {"command": f"{MODEL} bench.nml"},
+            "closure": {"worker": True, "predictor": predictor, "record": {"flush": 8} | record},
+        },
+        "grids": {"ocean": {}},
+        "exchanges": [there, back],
+    }
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--blocks", metavar="N", type=int, default=6, help="of each kind")
+    parser.add_argument("--directory", metavar="DIR", type=Path, help="where to write (a disk)")
+
+
+RECORD = Bench("record", "what recording costs a coupled run", BENCH_RECORD, _add_options, measure)

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: MIT
+"""These tests need torch."""
+
+import pytest
+
+pytest.importorskip("torch")

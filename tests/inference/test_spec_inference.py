@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: MIT
+"""The spec's `device` and `inference`, and what `halocline check` says of a machine without."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from cli.toy import write_toy
+from coupler.command.cli import main
+from coupler.spec import InferenceSpec
+from coupler.spec_load import load_spec
+from coupler.spec_yaml import SpecError
+
+PREDICTOR = 'predictor: {python: "toy_predictors:double"}'
+TORCH = 'predictor: {python: "inference.networks:Closure"}'
+
+
+@pytest.fixture(autouse=True)
+def _own_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+
+def write(directory: Path, settings: str, predictor: str = PREDICTOR) -> Path:
+    return write_toy(directory, (PREDICTOR, f"{predictor}, {settings}"))
+
+
+def test_defaults(tmp_path: Path) -> None:
+    worker = load_spec(write_toy(tmp_path)).component("worker")
+    assert worker.inference == InferenceSpec(place="toy.yaml:7")
+    assert worker.inference.device == worker.inference.chunk == "auto"
+
+
+def test_every_key(tmp_path: Path) -> None:
+    settings = (
+        "device: 'cuda:1', inference: {threads: 3, chunk: all, compile: true, precision: tf32, "
+        "cuda_graph: true, allocator: false, warm_up: false}"
+    )
+    assert load_spec(write(tmp_path, settings)).component("worker").inference == InferenceSpec(
+        "cuda:1", 3, "all", True, "tf32", True, False, False, "toy.yaml:7"
+    )
+
+
+MISTAKES = {
+    "device: gpu": "toy.yaml:7: device: got 'gpu', expected auto, cpu, cuda or cuda:1",
+    "inference: {threads: 0}": (
+        "toy.yaml:7: threads: got '0', expected auto, or a whole number above 0"
+    ),
+    "inference: {chunk: some}": (
+        "toy.yaml:7: chunk: got 'some', expected auto or all, or a whole number above 0"
+    ),
+    "inference: {precision: half}": (
+        "toy.yaml:7: precision: got 'half', expected 'full' or 'tf32' or 'bfloat16' or 'float16'; "
+        "known: full, tf32, bfloat16, float16"
+    ),
+    "inference: {thread: 1}": (
+        "toy.yaml:7: unknown key 'thread' in inference; did you mean 'threads'?"
+    ),
+}
+
+
+@pytest.mark.parametrize(("settings", "message"), MISTAKES.items(), ids=MISTAKES)
+def test_mistake(tmp_path: Path, settings: str, message: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        load_spec(write(tmp_path, settings))
+    assert caught.value.messages == [message]
+
+
+def test_a_model_has_none(tmp_path: Path) -> None:
+    spec = write_toy(tmp_path, ("toy.nml, ranks: 2", "toy.nml, ranks: 2, device: cpu"))
+    with pytest.raises(SpecError) as caught:
+        load_spec(spec)
+    assert caught.value.messages == [
+        "toy.yaml:6: component 'model': 'device' belongs to a worker, got a command"
+    ]
+
+
+REFUSED = {
+    "a function": (
+        "inference: {compile: true}",
+        PREDICTOR,
+        "inference.compile: got True, but toy_predictors:double is no torch module; leave it out",
+    ),
+    "no GPU": ("device: cuda", TORCH, "device: got 'cuda', but torch "),
+    "tf32": (
+        "inference: {precision: tf32}",
+        TORCH,
+        "inference.precision: got 'tf32', which only GPUs have; expected full",
+    ),
+}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize(("settings", "predictor", "message"), REFUSED.values(), ids=REFUSED)
+def test_check_refuses(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    settings: str,
+    predictor: str,
+    message: str,
+) -> None:
+    assert main(["check", str(write(tmp_path, settings, predictor))]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith(f"toy.yaml:7: {message}")
+    assert lines[-1] == "halocline: 1 mistake"
