@@ -117,11 +117,11 @@ def _parser() -> argparse.ArgumentParser:
     check = add("check", "find mistakes without running", CHECK, _check)
     plan = add("plan", "show who sends what to whom", PLAN, _plan)
     run = add("run", "run a coupled job", RUN, _run)
+    replay = add("replay", "run a predictor on a record, without the model", REPLAY, _replay)
+    fake = add("fake", "run the workers with synthetic fields, without the model", FAKE, _fake)
     weights = add(
         "weights", "make regridding weights, and say how good they are", WEIGHTS, _weights
     )
-    replay = add("replay", "run a predictor on a record, without the model", REPLAY, _replay)
-    fake = add("fake", "run the workers with synthetic fields, without the model", FAKE, _fake)
     slurm = add("slurm", "write a job script for a cluster", SLURM, _slurm)
     add_slurm_options(slurm)
     plot = add("plot", "draw a finished run", PLOT, _plot)
@@ -363,6 +363,19 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     return run_spec(spec, run, console)
 
 
+def _replay(options: argparse.Namespace, console: Console) -> int:
+    o = options
+    wanted = ReplayOptions(o.component, o.steps, o.tolerance, o.plot, o.output)
+    return replay_record(_load(options), options.record, wanted, console)
+
+
+def _fake(options: argparse.Namespace, console: Console) -> int:
+    o = options
+    wanted = FakeOptions(o.name, o.steps, o.seed, o.limits, not o.no_load, o.dry_run)
+    run = RunOptions(_launcher(options), False, options.timeout)
+    return run_fake(_load(options), wanted, run, console)
+
+
 def _weights(options: argparse.Namespace, console: Console) -> int:
     spec = load_spec(options.spec)
     items = regridded(spec)
@@ -376,19 +389,6 @@ def _weights(options: argparse.Namespace, console: Console) -> int:
     # the stdout of --json is JSON and nothing else
     said = Console(stderr=True) if options.json else console
     return 0 if draw_weights(said, items, options.function, path) else 1
-
-
-def _replay(options: argparse.Namespace, console: Console) -> int:
-    o = options
-    wanted = ReplayOptions(o.component, o.steps, o.tolerance, o.plot, o.output)
-    return replay_record(_load(options), options.record, wanted, console)
-
-
-def _fake(options: argparse.Namespace, console: Console) -> int:
-    o = options
-    wanted = FakeOptions(o.name, o.steps, o.seed, o.limits, not o.no_load, o.dry_run)
-    run = RunOptions(_launcher(options), False, options.timeout)
-    return run_fake(_load(options), wanted, run, console)
 
 
 def _timeline(options: argparse.Namespace, console: Console) -> int:
