@@ -5,17 +5,23 @@ from __future__ import annotations
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import netCDF4
 import numpy as np
 import pytest
 
+from coupler import weights_make
 from coupler.command.cli import main
-from coupler.grid_make import rectilinear_grid
+from coupler.grid_make import grid_of, rectilinear_grid
 from coupler.spec_load import load_spec
 from coupler.spec_yaml import SpecError
+from coupler.weights import Weights
 from coupler.weights_io import write_weights
+from coupler.weights_make import make_weights
 from coupler.weights_own import conservative
 
 SPEC = """\
@@ -233,3 +239,25 @@ def test_sizes_and_boundaries_that_follow(tmp_path: Path) -> None:
     patch, coarse = (e.regrid.grid for e in spec.exchanges if e.regrid)
     assert (patch.nx, patch.ny) == (3, 2)
     assert (coarse.nx, coarse.ny, coarse.boundary_x) == (12, 6, "periodic")
+
+
+def test_who_asks_together_waits_for_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = load_spec(written(tmp_path))
+    regrid = spec.exchanges[0].regrid
+    assert regrid is not None
+    calls = []
+
+    def counted(*arguments: Any) -> Weights:
+        calls.append(arguments)
+        return make_weights(*arguments)
+
+    monkeypatch.setattr(weights_make, "make_weights", counted)
+    ask = partial(weights_make.weights_between, spec.exchanges[0].grid, regrid.grid, regrid)
+    with ThreadPoolExecutor(4) as pool:
+        made = [future.result() for future in [pool.submit(ask) for _ in range(4)]]
+    assert len(calls) == 1
+    assert len({weights.value.tobytes() for weights in made}) == 1
+    # made anew, it has the same bits as read from its file
+    fresh = make_weights(grid_of(spec.exchanges[0].grid), grid_of(regrid.grid), regrid, False)
+    assert fresh.value.tobytes() == made[0].value.tobytes()
+    assert fresh.fraction.tobytes() == made[0].fraction.tobytes()

@@ -13,7 +13,7 @@ from ml_server.closures import ZannaBolton2020
 
 
 class Noting(ZannaBolton2020):
-    """Each rank adds a line for each call to integrals.RANK.jsonl: the volume of each level [m3]."""
+    """Each rank adds a line for each call to integrals.RANK.jsonl: each level's volume [m3]."""
 
     def forward(self, h: Tensor, area_t: Tensor, mask_t: Tensor, **others: Tensor) -> dict:
         inner = (..., slice(self.halo, -self.halo), slice(self.halo, -self.halo))
