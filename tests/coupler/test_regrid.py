@@ -64,7 +64,7 @@ def bits(array: np.ndarray) -> np.ndarray:
     return (array + 0.0).view(np.int64)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.data(), sizes, sizes, worker_grids(), halos, some_fields(), st.integers(0, 2**32))
 def test_padded_boxes_are_slices_of_the_globally_regridded_field(
     data: st.DataObject,
@@ -116,7 +116,7 @@ def test_padded_boxes_are_slices_of_the_globally_regridded_field(
             np.testing.assert_array_equal(owned.ravel(), marks)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.data(), sizes, sizes, worker_grids(), some_fields(), st.integers(0, 2**32))
 def test_every_cell_of_the_model_is_answered_once_from_cells_that_several_ranks_have(
     data: st.DataObject,
