@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import re
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -242,20 +243,22 @@ def test_sizes_and_boundaries_that_follow(tmp_path: Path) -> None:
 
 
 def test_who_asks_together_waits_for_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes, as ranks are: netCDF knows no threads."""
     spec = load_spec(written(tmp_path))
     regrid = spec.exchanges[0].regrid
     assert regrid is not None
-    calls = []
+    calls = tmp_path / "calls"
 
     def counted(*arguments: Any) -> Weights:
-        calls.append(arguments)
+        with calls.open("a") as file:
+            file.write("called\n")
         return make_weights(*arguments)
 
     monkeypatch.setattr(weights_make, "make_weights", counted)
     ask = partial(weights_make.weights_between, spec.exchanges[0].grid, regrid.grid, regrid)
-    with ThreadPoolExecutor(4) as pool:
+    with ProcessPoolExecutor(4, multiprocessing.get_context("fork")) as pool:
         made = [future.result() for future in [pool.submit(ask) for _ in range(4)]]
-    assert len(calls) == 1
+    assert calls.read_text() == "called\n"
     assert len({weights.value.tobytes() for weights in made}) == 1
     # made anew, it has the same bits as read from its file
     fresh = make_weights(grid_of(spec.exchanges[0].grid), grid_of(regrid.grid), regrid, False)
