@@ -12,8 +12,6 @@ from coupler.boundary import rectangles
 from coupler.decomposition import Box
 from coupler.spec import FieldSpec, GridSpec
 
-CELLS = FieldSpec("cells", "T", "scalar", "zero", 1, "")  # which cells there are, as a field
-
 
 @dataclass(frozen=True)
 class Padding:

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coupler.decomposition import Box, Decomposition, decompose
-from coupler.serial import cell_numbers, filled
+from coupler.padding import Padding
+from coupler.router import CELLS
 from coupler.spec import CouplingSpec, FieldSpec, GridSpec
 from coupler.spec_exchanges import mirror_error
 from ml_server.halo import Fit
@@ -163,8 +164,7 @@ class _Trial:
         self.grid = self.exchanges[0].worker_grid
         self.halo = max(e.halo for e in self.exchanges)
         self.split = _split(spec, worker, self.grid)
-        self.model = _split(spec, self.exchanges[0].source, self.grid)
-        self.fields = _random_fields(spec, worker, self.grid, self.model)
+        self.fields = _random_fields(spec, worker, self.grid)
 
     def ranks(self) -> dict[str, Array]:
         """The global answers (level, y, x), box by box."""
@@ -189,9 +189,10 @@ class _Trial:
             halo = e.halo + wider
             if mirror_error(replace(e, halo=halo)) is not None:
                 raise Unmeasurable("a mirror of the fold is not made")
-            fields = (*e.fields, *e.static)
-            inputs |= filled(fields, e.worker_grid, self.model, box, halo, self.fields)
-        inputs["cell"] = cell_numbers(self.grid, self.model, box, self.exchanges[0].halo + wider)
+            for field in (*e.fields, *e.static):
+                padding = Padding.of(field, e.worker_grid, box, halo)
+                inputs[field.name] = padding.pad(self.fields[field.name])
+        inputs["cell"] = Padding.of(CELLS, self.grid, box, self.exchanges[0].halo + wider).cell
         return {name: _middle(name, a, box) for name, a in self.ask(inputs).items()}
 
     def places(self) -> dict[Place, NDArray[np.bool_]]:
@@ -227,13 +228,11 @@ def _middle(name: str, answer: Array, box: Box) -> Array:
     return answer[:, rim : rim + box.ny, rim : rim + box.nx]
 
 
-def _random_fields(
-    spec: CouplingSpec, worker: str, grid: GridSpec, model: Decomposition
-) -> dict[str, Array]:
+def _random_fields(spec: CouplingSpec, worker: str, grid: GridSpec) -> dict[str, Array]:
     """Global fields (level, y, x) by name: a tenth of the cells is land, masks agree with it, and
     faces with land on a side have no velocity."""
     rng = np.random.default_rng(SEED)
-    masks = _masks(grid, model, rng.uniform(size=(1, grid.ny, grid.nx)) >= LAND)
+    masks = _masks(grid, rng.uniform(size=(1, grid.ny, grid.nx)) >= LAND)
     found = {}
     for e in spec.incoming(worker):
         for field in (*e.fields, *e.static):
@@ -246,11 +245,9 @@ def _random_fields(
     return found
 
 
-def _masks(grid: GridSpec, model: Decomposition, sea: Array) -> dict[str, Array]:
+def _masks(grid: GridSpec, sea: Array) -> dict[str, Array]:
     """(1, y, x) by point: a face is open between two sea cells, a corner among four."""
-    field = FieldSpec("sea", "T", "scalar", "zero", 1, "")
-    whole = Box(0, grid.nx, 0, grid.ny)
-    t = filled((field,), grid, model, whole, 1, {"sea": sea.astype(float)})["sea"]
+    t = Padding.of(CELLS, grid, Box(0, grid.nx, 0, grid.ny), 1).pad(sea.astype(float))
     here, east = t[:, 1:-1, 1:-1], t[:, 1:-1, 2:]
     north, north_east = t[:, 2:, 1:-1], t[:, 2:, 2:]
     return {

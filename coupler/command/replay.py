@@ -17,8 +17,9 @@ from coupler.command.fitting import load_fitted
 from coupler.command.plan import plan_decompositions
 from coupler.decomposition import Box
 from coupler.errors import CouplingError
-from coupler.padding import CELLS, Padding
+from coupler.padding import Padding
 from coupler.record import Record, RecordedField, RecordError
+from coupler.router import CELLS
 from coupler.spec import CouplingSpec, ExchangeSpec, FieldSpec
 from coupler.spec_yaml import SpecError, hint
 from coupler.step import as_array, interior

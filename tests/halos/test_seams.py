@@ -15,17 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from coupled.cells import shown
 from coupled.gyre import coupled, namelist
 from coupled.gyre import spec as gyre_spec
 from coupler.command.cli import main
 from coupler.command.fitting import load_fitted
 from coupler.command.plan import with_ranks
-from coupler.decomposition import Box
-from coupler.serial import cell_numbers, filled
-from coupler.spec import CouplingSpec, FieldSpec
+from coupler.spec import CouplingSpec
 from coupler.spec_load import load_spec
-from coupling_cases import fields, grids, halos, model_decompositions, values
 from halos.networks import Closure, Padded, predictor
 from jobs import write_namelist
 from ml_server.halo import Fit, fit_halos, with_halo
@@ -78,28 +74,6 @@ def write_spec(
 
 def small(directory: Path, *arguments: Any, **options: Any) -> CouplingSpec:
     return load_spec(write_spec(directory, *arguments, **options))
-
-
-@given(st.data())
-def test_the_serial_plan_fills_what_a_look_at_each_cell_shows(data: st.DataObject) -> None:
-    grid = data.draw(grids())
-    field = data.draw(fields(1))[0]
-    halo = data.draw(halos)
-    model = data.draw(model_decompositions(grid.nx, grid.ny))
-    x, y = data.draw(st.integers(0, grid.nx - 1)), data.draw(st.integers(0, grid.ny - 1))
-    box = Box(x, data.draw(st.integers(x + 1, grid.nx)), y, data.draw(st.integers(y + 1, grid.ny)))
-    whole = values(field, grid)
-    got = filled((field,), grid, model, box, halo, {field.name: whole})[field.name]
-    assert got.shape == (field.levels, box.ny + 2 * halo, box.nx + 2 * halo)
-    numbers = cell_numbers(grid, model, box, halo)
-    centre = FieldSpec("t", "T", "scalar", "zero", 1, "")
-    for j, i in np.ndindex(got.shape[1:]):
-        at = box.x0 - halo + i, box.y0 - halo + j
-        cell = shown(grid, field, *at)
-        expected = 0.0 if cell is None else cell[2] * whole[:, cell[0], cell[1]]
-        np.testing.assert_array_equal(got[:, j, i], expected)
-        owner = shown(grid, centre, *at)
-        assert numbers[j, i] == (-1 if owner is None else owner[0] * grid.nx + owner[1])
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
