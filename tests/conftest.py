@@ -1,8 +1,17 @@
 # SPDX-License-Identifier: MIT
 """Settings of all tests."""
 
+import sys
+
+import pytest
 from hypothesis import settings
 
 # timings belong in benchmarks: a busy machine must not fail a property
 settings.register_profile("no deadline", parent=settings(), deadline=None)
 settings.load_profile("no deadline")
+
+
+@pytest.fixture(autouse=True)
+def _own_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loading a predictor adds its spec's directory: the next test has other modules there."""
+    monkeypatch.setattr(sys, "path", list(sys.path))

@@ -13,11 +13,6 @@ from cli.toy import EXCHANGE_MODEL, environment, write_toy
 from coupler.command.cli import main
 
 
-@pytest.fixture(autouse=True)
-def _own_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "path", list(sys.path))  # loading a predictor adds to it
-
-
 def test_what_was_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     spec = write_toy(tmp_path)
     assert main(["check", str(spec)]) == 0

@@ -326,8 +326,7 @@ class Network:
     def __init__(self, width): pass
     halo = 3
     def __call__(self, a, b): return {"answer": a}
-def wide(a): return a
-wide.halo = 3
+def wide(a): return np.roll(a, 3, axis=2)
 """
 PREDICTORS = {
     "good": ({"python": "networks:good"}, ""),

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coupled.cells import shown
-from coupler import transfer
+from coupler import packing
 from coupler.chunks import cut, values_of
 from coupler.decomposition import Box, Decomposition, decompose
 from coupler.points import (
@@ -131,7 +131,7 @@ def test_index_lists_against_brute_force(
     owned = {cell for cells in lists for cell in cells}
     answers = [[np.zeros_like(a) for a in of_rank] for of_rank in locals_]
     counts = [[np.zeros(a.shape, int) for a in of_rank] for of_rank in locals_]
-    with patch.object(transfer, "ROW", row):  # row by row, or cell by cell
+    with patch.object(packing, "ROW", row):  # row by row, or cell by cell
         for rank in range(ranks):
             box = workers.box(rank)
             owners = looked_up(declared, parts, cells_needed(fields, grid, box, halo))
@@ -146,7 +146,7 @@ def test_index_lists_against_brute_force(
                 sent = packed(words, locals_[message.partner], Box(0, len(mine), 0, 1))
                 assert sum(part.size for part in sent) == message.values
                 for chunk, part in zip(chunks, sent, strict=True):
-                    transfer.unpack(message, chunk, part, got)
+                    packing.unpack(message, chunk, part, got)
             for index, (field, array) in enumerate(zip(fields, arrays, strict=True)):
                 expected = filled(field, grid, array, owned, padded)
                 np.testing.assert_array_equal(got[field.name], expected)
@@ -170,7 +170,7 @@ def test_index_lists_against_brute_force(
                 chunks = cut(message, 8, False, most)
                 sent = [np.full(values_of(message, chunk), np.nan) for chunk in chunks]
                 for chunk, part in zip(chunks, sent, strict=True):
-                    transfer.pack(message, chunk, own, part)
+                    packing.pack(message, chunk, own, part)
                 words = encode_plan(0, message, to_worker=False, chunks=chunks)
                 p = message.partner
                 unpacked(words, sent, answers[p], counts[p], Box(0, len(lists[p]), 0, 1))

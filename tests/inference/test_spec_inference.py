@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,11 +16,6 @@ from coupler.spec_yaml import SpecError
 
 PREDICTOR = 'predictor: {python: "toy_predictors:double"}'
 TORCH = 'predictor: {python: "inference.networks:Closure"}'
-
-
-@pytest.fixture(autouse=True)
-def _own_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "path", list(sys.path))
 
 
 def write(directory: Path, settings: str, predictor: str = PREDICTOR) -> Path:

@@ -22,6 +22,5 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _own_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "path", list(sys.path))  # loading a predictor adds to it
+def _own_networks() -> None:
     sys.modules.pop("networks", None)  # each test has its own beside its spec
