@@ -10,14 +10,21 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from coupler.errors import CouplingError
 from coupler.router import Message
 
 CHUNK = 512 * 1024  # bytes: with its copy on the other side it fits a core's second cache
 
 
 def chunk_bytes() -> int:
-    """The most that travels at once; HALOCLINE_CHUNK [bytes] says otherwise."""
-    return int(os.environ.get("HALOCLINE_CHUNK", CHUNK))
+    """The most that travels at once; HALOCLINE_CHUNK [bytes] says otherwise.
+
+    Raises CouplingError if that is no number of bytes.
+    """
+    text = os.environ.get("HALOCLINE_CHUNK", str(CHUNK))
+    if not text.isdecimal():
+        raise CouplingError(f"HALOCLINE_CHUNK: got '{text}', expected a number of bytes: {CHUNK}")
+    return int(text)
 
 
 @dataclass(frozen=True, slots=True)

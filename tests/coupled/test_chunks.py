@@ -63,3 +63,10 @@ def test_work_begins_with_the_first_field(
     model = [fortran_test("early_model"), "7", "5", "3", "4"]
     job = mpirun(tmp_path, (models, model), (workers, python("early_worker.py", "case.yaml")))
     assert "early_model: every value as expected" in job.stdout
+
+
+def test_a_chunk_of_no_number_of_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HALOCLINE_CHUNK", "64k")
+    job = run_exchange(tmp_path, Case(), check=False)
+    assert job.returncode != 0
+    assert "HALOCLINE_CHUNK: got '64k', expected a number of bytes" in job.stderr
