@@ -22,6 +22,7 @@ POLLING = 5e-4  # [s]; then sleep: spinning on doubles a step with more ranks th
 PAUSE_SHARE, LONGEST_PAUSE = 0.05, 1e-3  # of the time waited so far; [s]
 EVERY_PROGRAM = "every program of the job to join the coupling (hcl_init, Component)"
 LAST_WORDS = 2.0  # [s] for partners to close their files before a failed rank ends the job
+PASSED_ON = 0.5  # [s] for the launcher to pass on what was printed: MPICH's drops the rest
 
 
 @dataclass(frozen=True)
@@ -159,6 +160,7 @@ def abort_unjoined(comm: MPI.Comm) -> None:
     """Ends the job of a rank that has not joined it. Where it is alone its MPI cannot reach the
     launcher. Open MPI's ends the job of a rank that fails; that of MPICH only where the rank says
     so, in a line of PMI-1 on the descriptor that it inherited."""
+    time.sleep(PASSED_ON)
     descriptor = os.environ.get("PMI_FD", "")
     if comm.size == 1 and launched_ranks() > 1 and descriptor.isdigit():
         with suppress(OSError):

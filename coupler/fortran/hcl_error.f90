@@ -7,7 +7,7 @@ module hcl_error
   private
   public :: hcl_error_type, raise, hcl_abort, text, launched_ranks, sees_itself_alone
 
-  integer, parameter :: last_words = 200000   !< for the launcher to read what was printed [microseconds]
+  integer, parameter :: last_words = 500000   !< for the launcher to read what was printed [microseconds]
 
   !> Allocated where a call failed; `message` says who, what, got, expected.
   type :: hcl_error_type
