@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from coupler.component import Component
-    from coupler.model import ModelComponent
+    from coupler.model.component import ModelComponent
+    from coupler.routing.decomposition import Box
 
-__all__ = ["Component", "ModelComponent"]
+__all__ = ["Box", "Component", "ModelComponent"]
 
 
 def __getattr__(name: str) -> Any:
@@ -19,7 +20,11 @@ def __getattr__(name: str) -> Any:
 
         return Component
     if name == "ModelComponent":
-        from coupler.model import ModelComponent
+        from coupler.model.component import ModelComponent
 
         return ModelComponent
+    if name == "Box":
+        from coupler.routing.decomposition import Box
+
+        return Box
     raise AttributeError(f"module 'coupler' has no attribute '{name}'")

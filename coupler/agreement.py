@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from coupler.decomposition import Decomposition, ownership_error
 from coupler.protocol import IN, OUT, STATIC, Declaration
+from coupler.routing.decomposition import Decomposition, ownership_error
 from coupler.spec import CouplingSpec, ExchangeSpec, FieldSpec, GridSpec
-from coupler.spec_yaml import hint
+from coupler.spec.document import hint
 
 CALLS = {OUT: "hcl_out", IN: "hcl_in", STATIC: "hcl_static"}
 

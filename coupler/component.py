@@ -17,22 +17,22 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 from coupler.clock import answer_date, first_due, is_due
-from coupler.decomposition import Box
 from coupler.handshake import Channel, shake_hands, worker_decomposition
 from coupler.inputs import Inputs
 from coupler.monitor import Profile
 from coupler.partial import receive_partial, send_partial
 from coupler.protocol import CONTROL_END, IN, OUT, PARTIAL, STATIC, TAG_REPLY, Control
-from coupler.recorder import Place, Recorder
-from coupler.regrid import shown_cells
+from coupler.record.recorder import Place, Recorder
+from coupler.regridding.regrid import shown_cells
 from coupler.restart import read_partial, read_restart, write_restart
-from coupler.router import CELLS, cell_numbers, owned_cells
+from coupler.routing.decomposition import Box
+from coupler.routing.router import CELLS, cell_numbers, owned_cells
 from coupler.spec import CouplingSpec
-from coupler.spec_load import load_spec
+from coupler.spec.load import load_spec
 from coupler.statistics import Statistics
 from coupler.step import Step, require_finite
 from coupler.trace import open_trace
-from coupler.transfer import Inbox, Outbox
+from coupler.transport.transfer import Inbox, Outbox
 from coupler.world import CouplingError, PartnerFailed, abort_unjoined, join
 
 Array = NDArray[np.floating]

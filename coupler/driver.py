@@ -11,11 +11,11 @@ from coupler.handshake import partner_of, require_same_halos
 from coupler.monitor import Reporter
 from coupler.spec import CouplingSpec
 from coupler.world import CouplingError
-from ml_server import halo
 from ml_server import predictor as predictors
-from ml_server.halo import Fit
+from ml_server.halos import halo
+from ml_server.halos.halo import Fit
+from ml_server.inference.tuning import Seat
 from ml_server.predictor import Predictor, PredictorError
-from ml_server.tuning import Seat
 
 
 def load_for(spec: CouplingSpec, name: str) -> Predictor:

@@ -11,12 +11,6 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 from coupler.agreement import disagreements
-from coupler.chunks import Chunk, chunk_bytes, cut
-from coupler.conserve import Areas
-from coupler.decomposition import Box, Decomposition, answer_split, decompose
-from coupler.directory import Directory, ask_owners, receive_lists, with_list_errors
-from coupler.peers import Peers, meet_peers
-from coupler.points import Cells, Owners, merged
 from coupler.protocol import (
     IN,
     NUMBER_PARTIAL,
@@ -35,13 +29,19 @@ from coupler.protocol import (
     encode_treatment,
     encode_window,
 )
-from coupler.regrid import Plan, owned_targets, route_inputs
-from coupler.regrid_weights import field_weights, row_planner
-from coupler.router import Message, cells_needed, own_rectangle, route_from_worker, spans_of
+from coupler.regridding.conserve import Areas
+from coupler.regridding.exchange_weights import field_weights, row_planner
+from coupler.regridding.peers import Peers, meet_peers
+from coupler.regridding.regrid import Plan, owned_targets, route_inputs
+from coupler.routing.chunks import Chunk, chunk_bytes, cut
+from coupler.routing.decomposition import Box, Decomposition, answer_split, decompose
+from coupler.routing.directory import Directory, ask_owners, receive_lists, with_list_errors
+from coupler.routing.points import Cells, Owners, merged
+from coupler.routing.router import Message, cells_needed, own_rectangle, route_from_worker, spans_of
 from coupler.spec import CouplingSpec, ExchangeSpec, FieldSpec
-from coupler.spec_yaml import hint
+from coupler.spec.document import hint
+from coupler.transport.window import LINE, Places, Segment, Shape, end_of, lay_out
 from coupler.weights import WeightsError
-from coupler.window import LINE, Places, Segment, Shape, end_of, lay_out
 from coupler.world import CouplingError, Members, World, require_members
 
 

@@ -15,9 +15,9 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 from coupler.handshake import Channel
-from coupler.packing import pack, unpack, whole
 from coupler.protocol import HEADER_WORDS, TAG_DATA, Words
-from coupler.router import Message, reversed_message
+from coupler.routing.router import Message, reversed_message
+from coupler.transport.packing import pack, unpack, whole
 from coupler.world import CouplingError, World
 
 

@@ -10,10 +10,10 @@ from dataclasses import astuple, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from coupler.chunks import Chunk
-from coupler.decomposition import Decomposition
-from coupler.points import IndexLists, RowColumns
-from coupler.router import Message, Patch, Rows
+from coupler.routing.chunks import Chunk
+from coupler.routing.decomposition import Decomposition
+from coupler.routing.points import IndexLists, RowColumns
+from coupler.routing.router import Message, Patch, Rows
 from coupler.spec import FieldSpec
 
 MAGIC = "HALOCL04"

@@ -16,9 +16,9 @@ import netCDF4
 import numpy as np
 from numpy.typing import NDArray
 
-from coupler.decomposition import Box
 from coupler.handshake import Channel
 from coupler.partial import Partial
+from coupler.routing.decomposition import Box
 from coupler.spec import FieldSpec
 from coupler.world import CouplingError, World
 

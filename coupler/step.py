@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coupler.errors import CouplingError
-from coupler.spec_yaml import hint
+from coupler.spec.document import hint
 
 Array = NDArray[np.floating]
 

@@ -16,7 +16,7 @@ from mpi4py import MPI
 from coupler.errors import CouplingError as CouplingError
 from coupler.errors import PartnerFailed as PartnerFailed
 from coupler.protocol import RECORD_LENGTH, TAG_CONTROL, TAG_FAILURE, Control, Record, Words
-from coupler.spec_yaml import hint
+from coupler.spec.document import hint
 
 POLLING = 5e-4  # [s]; then sleep: spinning on doubles a step with more ranks than cores
 PAUSE_SHARE, LONGEST_PAUSE = 0.05, 1e-3  # of the time waited so far; [s]

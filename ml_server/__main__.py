@@ -11,10 +11,10 @@ from mpi4py import MPI
 
 from coupler.component import Component
 from coupler.driver import fit_halos, load_for, require_ranks, serve, warm_up
-from coupler.spec_load import load_spec
-from coupler.spec_yaml import SpecError, hint
+from coupler.spec.document import SpecError, hint
+from coupler.spec.load import load_spec
 from coupler.world import CouplingError
-from ml_server.halo import with_halo
+from ml_server.halos.halo import with_halo
 
 
 def main() -> None:

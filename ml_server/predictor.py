@@ -14,16 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coupler.spec import CouplingSpec, InferenceSpec, PredictorSpec
-from coupler.spec_yaml import hint
-from ml_server import formats
+from coupler.spec.document import hint
 from ml_server.errors import PredictorError
-from ml_server.mapping import ChannelMap
-from ml_server.shapes import Shape
-from ml_server.tuning import Seat, TuningError, require_device, tune_allocator
+from ml_server.inference.tuning import Seat, TuningError, require_device, tune_allocator
+from ml_server.networks import formats
+from ml_server.networks.mapping import ChannelMap
+from ml_server.networks.shapes import Shape
 
 if TYPE_CHECKING:  # torch takes seconds to import, and a NumPy function does without
-    from ml_server.answers import Target
-    from ml_server.engine import Engine
+    from ml_server.inference.answers import Target
+    from ml_server.inference.engine import Engine
 
 __all__ = ["Predictor", "PredictorError", "load_for"]
 
@@ -58,7 +58,7 @@ class Predictor:
         """What runs a torch module."""
         if not self.uses_torch:
             return None
-        from ml_server.engine import Engine
+        from ml_server.inference.engine import Engine
 
         return Engine(self.function, self.inference)  # type: ignore[arg-type]
 
@@ -95,7 +95,7 @@ class Predictor:
             if self.inference.allocator:
                 tune_allocator()
             return
-        from ml_server.warm_up import made_up
+        from ml_server.inference.warm_up import made_up
 
         wanted = shapes if self.parameters is None else self.parameters
         arguments: dict[str, Any] = made_up({k: shapes[k] for k in wanted if k in shapes})
@@ -127,8 +127,8 @@ def named(answer: Any, outputs: Sequence[str], predictor: str) -> dict[str, Any]
 def load_for(spec: CouplingSpec, name: str) -> Predictor:
     """The predictor of worker `name`; its arguments are compared with what the exchanges bring.
 
-    What it reads beyond its own cells is measured by `ml_server.halo`. Raises PredictorError with
-    the place in the spec.
+    What it reads beyond its own cells is measured by `ml_server.halos.halo`. Raises PredictorError
+    with the place in the spec.
     """
     component = spec.component(name)
     if component.predictor is None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from hypothesis import strategies as st
 
-from coupler.decomposition import Box, Decomposition, decompose
+from coupler.routing.decomposition import Box, Decomposition, decompose
 from coupler.spec import FieldSpec, GridSpec
 
 sizes = st.integers(1, 9)

@@ -6,9 +6,9 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from coupler.decomposition import Decomposition
-from coupler.points import Owners, directory_part
-from coupler.router import Message
+from coupler.routing.decomposition import Decomposition
+from coupler.routing.points import Owners, directory_part
+from coupler.routing.router import Message
 from coupler.spec import FieldSpec, GridSpec
 from coupler.weights import Weights, weights_of
 from coupling_cases import model_decompositions

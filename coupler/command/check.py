@@ -14,12 +14,12 @@ from coupler.command.launcher import Launcher
 from coupler.command.mpis import Side, mpi_of_executable, mpi_of_launcher, mpi_of_python, pairing
 from coupler.command.plan import build_plan, grid_of, plan_decompositions
 from coupler.command.tables import size_text
-from coupler.decomposition import Box
-from coupler.regrid_weights import field_weights, row_planner
+from coupler.regridding.exchange_weights import field_weights, row_planner
+from coupler.routing.decomposition import Box
 from coupler.spec import ComponentSpec, CouplingSpec, ExchangeSpec
-from coupler.spec_yaml import hint
+from coupler.spec.document import hint
 from coupler.weights import WeightsError
-from ml_server.halo import Fit
+from ml_server.halos.halo import Fit
 from ml_server.predictor import Predictor, PredictorError
 
 DAY = 86400.0  # [s]

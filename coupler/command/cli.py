@@ -56,10 +56,10 @@ from coupler.command.slurm import add_slurm_options, slurm_options, slurm_script
 from coupler.command.tables import print_plan, say
 from coupler.command.weights import draw as draw_weights
 from coupler.command.weights import print_weights, regridded, weights_json
-from coupler.regrid_quality import FUNCTIONS
 from coupler.spec import CouplingSpec
-from coupler.spec_load import load_spec
-from coupler.spec_yaml import SpecError
+from coupler.spec.document import SpecError
+from coupler.spec.load import load_spec
+from coupler.weights.quality import FUNCTIONS
 
 FAILED, MISTAKE, INTERRUPTED = 1, 2, 130  # exit codes beside 0
 

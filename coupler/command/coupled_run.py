@@ -27,7 +27,7 @@ from coupler.command.tables import print_outputs, print_profiles, say
 from coupler.command.timeline import RankTrace, read_traces, title, write_chrome
 from coupler.monitor import MONITOR
 from coupler.spec import CouplingSpec
-from coupler.spec_yaml import SpecError
+from coupler.spec.document import SpecError
 from coupler.trace import ENDING, TRACE
 
 # How halocline's two sides, and models, begin the line that says why a job ended.

@@ -10,9 +10,9 @@ from rich.console import Console
 from coupler.command.check import check_spec
 from coupler.command.coupled_run import RunOptions, print_launches, run_spec
 from coupler.command.tables import say
+from coupler.model.synthetic import parse_limits
 from coupler.spec import CouplingSpec
-from coupler.spec_yaml import SpecError, hint
-from coupler.synthetic import parse_limits
+from coupler.spec.document import SpecError, hint
 
 FEWEST = 10  # steps
 DATES = 5  # of the longest period, so that every exchange is seen several times
@@ -74,7 +74,7 @@ def default_steps(spec: CouplingSpec) -> int:
 
 def with_fake(spec: CouplingSpec, name: str, steps: int, options: FakeOptions) -> CouplingSpec:
     """`spec` with another command for its model, and a directory of its own."""
-    words = ["python", "-m", "mpi4py", "-m", "coupler.fake", str(spec.path), "--as", name]
+    words = ["python", "-m", "mpi4py", "-m", "coupler.model.fake", str(spec.path), "--as", name]
     words += ["--steps", str(steps), "--seed", str(options.seed)]
     words += ["--range", options.limits] if options.limits else []
     components = [

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from coupler.command.mpis import MPICH, OPEN_MPI, mpi_of_launcher, mpi_of_python, mpich_environment
-from coupler.spec_yaml import SpecError
+from coupler.spec.document import SpecError
 
 Kind = Literal["openmpi", "mpich", "srun"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from coupler.decomposition import Box, Decomposition
-from coupler.router import Message, Patch
+from coupler.routing.decomposition import Box, Decomposition
+from coupler.routing.router import Message, Patch
 from coupler.spec import Boundary, GridSpec
 
 Way = Literal["in place", "periodic", "fold", "wall"]  # wall: repeated or mirrored

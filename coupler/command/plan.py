@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from coupler.decomposition import Decomposition, answer_split, decompose
 from coupler.protocol import HEADER_WORDS
-from coupler.regrid import route_inputs
-from coupler.regrid_weights import row_planner
-from coupler.router import Message, route_from_worker
+from coupler.regridding.exchange_weights import row_planner
+from coupler.regridding.regrid import route_inputs
+from coupler.routing.decomposition import Decomposition, answer_split, decompose
+from coupler.routing.router import Message, route_from_worker
 from coupler.spec import ComponentSpec, CouplingSpec, ExchangeSpec, FieldSpec, GridSpec
-from coupler.spec_yaml import SpecError, hint
+from coupler.spec.document import SpecError, hint
 from coupler.weights import WeightsError
 
 WORD = 8  # [bytes]; a message is whole words

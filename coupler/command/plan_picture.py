@@ -17,8 +17,8 @@ from matplotlib.patches import Patch, Rectangle
 from numpy.typing import NDArray
 
 from coupler.command.pieces import Piece, pieces
-from coupler.decomposition import Box, Decomposition
-from coupler.router import route_to_worker
+from coupler.routing.decomposition import Box, Decomposition
+from coupler.routing.router import route_to_worker
 from coupler.spec import ExchangeSpec, GridSpec
 
 Color = tuple[float, float, float]

@@ -8,7 +8,7 @@ from pathlib import Path
 import f90nml
 
 from coupler.spec import CouplingSpec
-from coupler.spec_yaml import SpecError
+from coupler.spec.document import SpecError
 
 
 def require_reference(spec: CouplingSpec) -> None:

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from coupler.clock import is_due
 from coupler.command.fitting import load_fitted
 from coupler.command.plan import plan_decompositions
-from coupler.decomposition import Box
 from coupler.errors import CouplingError
-from coupler.padding import Padding
 from coupler.record import Record, RecordedField, RecordError
-from coupler.router import CELLS
+from coupler.routing.decomposition import Box
+from coupler.routing.padding import Padding
+from coupler.routing.router import CELLS
 from coupler.spec import CouplingSpec, ExchangeSpec, FieldSpec
-from coupler.spec_yaml import SpecError, hint
+from coupler.spec.document import SpecError, hint
 from coupler.step import as_array, interior
 from ml_server.predictor import Predictor, PredictorError
 

@@ -22,7 +22,7 @@ from coupler.command.replay import (
 from coupler.command.tables import say
 from coupler.record import Record, RecordError, open_record
 from coupler.spec import CouplingSpec
-from coupler.spec_yaml import SpecError
+from coupler.spec.document import SpecError
 
 FAILED = 1
 

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from ml_server.seams import Seams
+from ml_server.halos.seams import Seams
 
 
 def draw_seams(seams: Seams, path: Path) -> None:

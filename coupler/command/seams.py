@@ -12,11 +12,11 @@ from rich.text import Text
 
 from coupler.command.coupled_run import say_no_picture
 from coupler.command.tables import say
-from coupler.spec_yaml import SpecError
-from ml_server.halo import Fit
+from coupler.spec.document import SpecError
+from ml_server.halos.halo import Fit
+from ml_server.halos.probe import Unmeasurable
+from ml_server.halos.seams import PLACES, Comparison, Seams, compare_seams
 from ml_server.predictor import Predictor, PredictorError
-from ml_server.probe import Unmeasurable
-from ml_server.seams import PLACES, Comparison, Seams, compare_seams
 
 
 def check_seams(

@@ -11,7 +11,7 @@ from pathlib import Path
 from coupler.command.launch import component_words
 from coupler.command.launcher import RANKS_FILE, Launcher, multi_prog
 from coupler.spec import CouplingSpec
-from coupler.spec_yaml import SpecError, hint
+from coupler.spec.document import SpecError, hint
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from coupler.spec_yaml import SpecError
+from coupler.spec.document import SpecError
 from coupler.trace import COLUMNS, CUT, ENDING, MAGIC
 
 WAIT, COMPUTE = "wait", "compute"

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from coupler.command.timeline import Event, RankTrace, title, with_compute
-from coupler.spec_yaml import SpecError
+from coupler.spec.document import SpecError
 
 COLOURS = {
     "compute": "#9ecae1",

@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.table import Table
 
 from coupler.command.tables import say
-from coupler.grid import Grid, GridError, remarks
-from coupler.grid_make import grid_of
-from coupler.regrid_quality import Report, report
+from coupler.grids.grid import Grid, GridError, remarks
+from coupler.grids.make import grid_of
 from coupler.spec import CouplingSpec, ExchangeSpec
-from coupler.spec_yaml import SpecError
+from coupler.spec.document import SpecError
 from coupler.weights import Weights, WeightsError
-from coupler.weights_make import cached_path, weights_between
+from coupler.weights.make import cached_path, weights_between
+from coupler.weights.quality import Report, report
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
 from coupler.command.weights import Regridded
-from coupler.grid import Array, Grid
-from coupler.regrid_quality import FUNCTIONS, sampled
+from coupler.grids.grid import Array, Grid
 from coupler.weights import apply
+from coupler.weights.quality import FUNCTIONS, sampled
 
 LAND = "0.85"
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ml_server import state
 from ml_server.errors import PredictorError
+from ml_server.networks import state
 
 State = dict[str, Tensor]
 REMEDY = "where it is trusted, load it once with its own code and save net.state_dict()"

@@ -19,7 +19,7 @@ from coupler.command.bench.exchange_room import needed
 from coupler.command.bench.report import Measure, as_objects, print_measures
 from coupler.command.cli import main
 from coupler.command.plan import build_plan
-from coupler.spec_load import load_spec
+from coupler.spec.load import load_spec
 
 SMALL = ["bench", "exchange", "--json", "--no-yac", "--steps", "1"]
 # a field is much larger than what any step may allocate

@@ -12,8 +12,8 @@ import pytest
 from cli.toy import EXCHANGE_MODEL, halocline, write_toy
 from coupler.command.launcher import Launcher, find_launcher, multi_prog
 from coupler.command.slurm import SlurmOptions, parse_sbatch, slurm_script
-from coupler.spec_load import load_spec
-from coupler.spec_yaml import SpecError
+from coupler.spec.document import SpecError
+from coupler.spec.load import load_spec
 
 
 def script(path: Path, text: str) -> str:

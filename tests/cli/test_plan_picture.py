@@ -14,8 +14,8 @@ from cli.toy import write_toy
 from coupled.cells import shown
 from coupler.command.cli import main
 from coupler.command.pieces import pieces
-from coupler.decomposition import decompose
-from coupler.router import route_to_worker
+from coupler.routing.decomposition import decompose
+from coupler.routing.router import route_to_worker
 from coupler.spec import FieldSpec, GridSpec
 
 sides = st.sampled_from(["closed", "periodic"])

@@ -14,7 +14,7 @@ from cli.toy import write_toy
 from coupler.command.progress import JobProgress, StepsOfLog, steps_of_workers
 from coupler.command.reference import write_reference_namelist
 from coupler.monitor import Profile, summary, summary_text
-from coupler.spec_load import load_spec
+from coupler.spec.load import load_spec
 
 
 def test_steps_of_workers(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import yaml
 from coupled.test_regrid import spec
 from coupler.command.cli import main
 from coupler.weights import weights_of
-from coupler.weights_io import write_weights
+from coupler.weights.io import write_weights
 from jobs import fortran_test
 
 Change = Callable[[dict[str, Any]], None]

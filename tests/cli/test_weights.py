@@ -15,15 +15,15 @@ import netCDF4
 import numpy as np
 import pytest
 
-from coupler import weights_make
 from coupler.command.cli import main
-from coupler.grid_make import grid_of, rectilinear_grid
-from coupler.spec_load import load_spec
-from coupler.spec_yaml import SpecError
+from coupler.grids.make import grid_of, rectilinear_grid
+from coupler.spec.document import SpecError
+from coupler.spec.load import load_spec
 from coupler.weights import Weights
-from coupler.weights_io import write_weights
-from coupler.weights_make import make_weights
-from coupler.weights_own import conservative
+from coupler.weights import make as weights_make
+from coupler.weights.io import write_weights
+from coupler.weights.make import make_weights
+from coupler.weights.own import conservative
 
 SPEC = """\
 run: {dt: 60, steps: 3}

@@ -14,7 +14,7 @@ import yaml
 
 from closures.files import NARROW, ann_file, gz21_file
 from coupled.gyre import coupled, namelist, spec
-from coupler.spec_load import load_spec
+from coupler.spec.load import load_spec
 from jobs import write_namelist
 from ml_server.predictor import Predictor, PredictorError, load_for
 

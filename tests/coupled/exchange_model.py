@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from coupler import ModelComponent
-from coupler.decomposition import Box
+from coupler.routing.decomposition import Box
 
 
 def field(box: Box, date: int, number: int, levels: int, turned: tuple[int, int] | None):

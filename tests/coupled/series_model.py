@@ -7,7 +7,7 @@ import f90nml
 import numpy as np
 
 from coupler import ModelComponent
-from coupler.decomposition import Box
+from coupler.routing.decomposition import Box
 
 NUMBERS = {"now": 1, "average": 2, "sum": 3, "low": 4, "high": 5, "other": 6, "flat": 7}
 NUMBERS |= {"slow": 8, "quick": 9}

@@ -12,11 +12,11 @@ import yaml
 
 from coupled.gyre import coupled, namelist, spec
 from coupler.command.cli import main
-from coupler.decomposition import Box
+from coupler.model.synthetic import Synthetic
 from coupler.record import open_record
+from coupler.routing.decomposition import Box
 from coupler.spec import CouplingSpec
-from coupler.spec_load import load_spec
-from coupler.synthetic import Synthetic
+from coupler.spec.load import load_spec
 from jobs import write_namelist
 
 
@@ -121,5 +121,5 @@ def test_mistakes(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert "--range: ocean puts no 'hh'; did you mean 'h'?" in said("--range", "hh=1:2")
     assert main(["fake", path, "--dry-run"]) == 0
     command = capfd.readouterr().out
-    assert "-m coupler.fake" in command
+    assert "-m coupler.model.fake" in command
     assert "--as ocean --steps 10 --seed 0" in command

@@ -83,7 +83,7 @@ MISUSE = {
 MODEL = """
 import numpy as np
 from coupler import ModelComponent
-from coupler.decomposition import Box
+from coupler.routing.decomposition import Box
 from coupler.errors import CouplingError
 from coupled.test_model import MISUSE
 with ModelComponent('model') as model:

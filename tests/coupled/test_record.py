@@ -17,8 +17,8 @@ from coupled.gyre import coupled, namelist, run_coupled, spec
 from coupled.test_stencil import BOXES, FIELDS, NX, NY, STEPS, initial
 from coupled.test_stencil import spec as stencil_spec
 from coupler.command.cli import main
-from coupler.decomposition import decompose
 from coupler.record import Record, open_record
+from coupler.routing.decomposition import decompose
 from jobs import fortran_test, mpirun
 
 DT, HALO = 600, 2  # of the raw closure

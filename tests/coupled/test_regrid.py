@@ -16,15 +16,15 @@ import yaml
 from coupled.cells import shown
 from coupled.exchange import python
 from coupled.regrid_worker import network, positive
-from coupler.decomposition import decompose
-from coupler.grid_make import grid_of
+from coupler.grids.make import grid_of
+from coupler.regridding.vectors import vector_weights
+from coupler.routing.decomposition import decompose
 from coupler.spec import FieldSpec, GridSpec
-from coupler.spec_load import load_spec
-from coupler.staggered import coarsening, refinement
-from coupler.vectors import vector_weights
+from coupler.spec.load import load_spec
 from coupler.weights import Weights, apply, weights_of
-from coupler.weights_io import write_weights
-from coupler.weights_make import weights_between
+from coupler.weights.io import write_weights
+from coupler.weights.make import weights_between
+from coupler.weights.staggered import coarsening, refinement
 from jobs import fortran_test, mpirun
 
 NX, NY, STEPS = 12, 8, 3

@@ -14,7 +14,7 @@ import pytest
 from coupled.exchange import Case, run_exchange
 from coupled.test_points import SUCCESS, Points
 from coupler.weights import weights_of
-from coupler.weights_io import write_weights
+from coupler.weights.io import write_weights
 
 
 def with_regridding(spec: dict[str, Any]) -> dict[str, Any]:

@@ -16,11 +16,11 @@ from mpi4py import MPI
 
 from coupled.exchange import WHOLE
 from coupled.series import DT, HALVES, SUCCESS, UNEVEN, Series, run_series
-from coupler.decomposition import Box, decompose
 from coupler.handshake import Channel
 from coupler.protocol import PARTIAL
 from coupler.restart import read_partial
-from coupler.spec_load import load_spec
+from coupler.routing.decomposition import Box, decompose
+from coupler.spec.load import load_spec
 from coupler.world import CouplingError, World
 
 CASES = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from coupler.weights_yac import yac_version
+from coupler.weights.yac import yac_version
 from jobs import OTHER_MPI, mpirun
 
 SPEC = """\

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from mpi4py import MPI
 
-from coupler.spec_load import load_spec
-from coupler.weights_make import weights_between
+from coupler.spec.load import load_spec
+from coupler.weights.make import weights_between
 
 exchange = load_spec(sys.argv[1]).exchanges[0]
 assert exchange.regrid is not None

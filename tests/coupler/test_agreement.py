@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from coupler.agreement import disagreements
-from coupler.decomposition import Box, Decomposition
 from coupler.protocol import IN, OUT, STATIC, Declaration, DeclaredField
+from coupler.routing.decomposition import Box, Decomposition
 from coupler.spec import CouplingSpec
-from coupler.spec_load import load_spec
+from coupler.spec.load import load_spec
 
 SPEC = """\
 run: {dt: 60}

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from coupler.blank import blank, rectangles_of
+from coupler.transport.blank import blank, rectangles_of
 
 
 @given(arrays(bool, array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=7)))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coupler.boundary import AxisFill, axis_fill, axis_runs
+from coupler.routing.boundary import AxisFill, axis_fill, axis_runs
 from coupler.spec import FieldSpec
 
 policies = st.sampled_from(["zero", "replicate"])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coupler.decomposition import (
+from coupler.routing.decomposition import (
     Box,
     Decomposition,
     decompose,

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coupled.cells import folded, shown
-from coupler import boundary
-from coupler.boundary import Fold, Run
-from coupler.decomposition import decompose
-from coupler.router import route_to_worker
+from coupler.routing import boundary
+from coupler.routing.boundary import Fold, Run
+from coupler.routing.decomposition import decompose
+from coupler.routing.router import route_to_worker
 from coupler.spec import FieldSpec, GridSpec
 
 

@@ -10,12 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coupler.boundary import Fold
-from coupler.grid import Grid, GridError, axes_of, cell_areas, checked_grid, duplicates, remarks
-from coupler.grid_make import coarsened, grid_of, rectilinear_grid, refined
+from coupler.grids.grid import (
+    Grid,
+    GridError,
+    axes_of,
+    cell_areas,
+    checked_grid,
+    duplicates,
+    remarks,
+)
+from coupler.grids.make import coarsened, grid_of, rectilinear_grid, refined
+from coupler.grids.sphere import RADIUS, degrees, direction, points, polygon_area
+from coupler.grids.tripolar import supergrid
+from coupler.routing.boundary import Fold
 from coupler.spec import AxesGeometry, Derived, FieldSpec, GridSpec, Pivot, Point, TripolarGeometry
-from coupler.sphere import RADIUS, degrees, direction, points, polygon_area
-from coupler.tripolar import supergrid
 
 SPHERE = 4 * np.pi * RADIUS**2
 SHAPE = TripolarGeometry(-78.0, 40.0)

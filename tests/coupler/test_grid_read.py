@@ -10,12 +10,12 @@ import netCDF4
 import numpy as np
 import pytest
 
-from coupler.grid import Grid, GridError
-from coupler.grid_make import grid_of, rectilinear_grid
-from coupler.grid_read import size_in_file
+from coupler.grids.grid import Grid, GridError
+from coupler.grids.make import grid_of, rectilinear_grid
+from coupler.grids.read import size_in_file
+from coupler.grids.sphere import RADIUS, degrees
+from coupler.grids.tripolar import supergrid
 from coupler.spec import FileGeometry, GridFile, GridSpec, Pivot, Point, TripolarGeometry
-from coupler.sphere import RADIUS, degrees
-from coupler.tripolar import supergrid
 
 NX, NY = 12, 8
 SHAPE = TripolarGeometry(-78.0, 40.0)

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coupled.cells import shown
-from coupler.decomposition import Box, Decomposition
-from coupler.padding import Padding
-from coupler.router import owned_cells, route_to_worker
+from coupler.routing.decomposition import Box, Decomposition
+from coupler.routing.padding import Padding
+from coupler.routing.router import owned_cells, route_to_worker
 from coupler.spec import FieldSpec, GridSpec
 from coupling_cases import partitions
 

@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coupled.cells import shown
-from coupler import packing
-from coupler.chunks import cut, values_of
-from coupler.decomposition import Box, Decomposition, decompose
-from coupler.points import (
+from coupler.protocol import encode_plan
+from coupler.routing.chunks import cut, values_of
+from coupler.routing.decomposition import Box, Decomposition, decompose
+from coupler.routing.points import (
     IndexLists,
     Owners,
     clipped,
@@ -27,8 +27,7 @@ from coupler.points import (
     merged,
     part_edges,
 )
-from coupler.protocol import encode_plan
-from coupler.router import (
+from coupler.routing.router import (
     CELLS,
     cell_numbers,
     cells_needed,
@@ -39,6 +38,7 @@ from coupler.router import (
     unowned_cells,
 )
 from coupler.spec import FieldSpec, GridSpec
+from coupler.transport import packing
 from coupling_cases import most_bytes, packed, unpacked, values
 
 Lists = list[list[int]]  # of each rank, cells from 0 in the order of its array

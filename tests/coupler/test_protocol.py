@@ -8,9 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coupler.chunks import Piece
-from coupler.decomposition import Box, Decomposition
-from coupler.points import IndexLists, RowColumns
 from coupler.protocol import (
     NAME_LENGTH,
     RECORD_LENGTH,
@@ -21,7 +18,10 @@ from coupler.protocol import (
     encode_plan,
     encode_treatment,
 )
-from coupler.router import FieldRoute, Message, Patch, Rows
+from coupler.routing.chunks import Piece
+from coupler.routing.decomposition import Box, Decomposition
+from coupler.routing.points import IndexLists, RowColumns
+from coupler.routing.router import FieldRoute, Message, Patch, Rows
 from coupler.spec import FieldSpec
 
 names = st.from_regex(r"[a-zA-Z][a-zA-Z0-9_]{0,63}", fullmatch=True) | st.just("n" * 64)

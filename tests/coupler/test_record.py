@@ -19,12 +19,12 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coupler.decomposition import decompose
 from coupler.errors import CouplingError
 from coupler.record import Record, RecordError, open_record
-from coupler.recorder import Place, Recorder
+from coupler.record.recorder import Place, Recorder
+from coupler.routing.decomposition import decompose
 from coupler.spec import CouplingSpec
-from coupler.spec_load import load_spec
+from coupler.spec.load import load_spec
 
 NX, NY, NZ, HALO, DT = 7, 5, 2, 1, 10
 EXCHANGES = [

@@ -12,9 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coupled.cells import shown
-from coupler.decomposition import answer_split, decompose
-from coupler.packing import unpack, whole
-from coupler.regrid import (
+from coupler.regridding.regrid import (
     Sources,
     own_cells,
     owned_targets,
@@ -22,8 +20,10 @@ from coupler.regrid import (
     plan_rows,
     route_inputs,
 )
-from coupler.router import route_cells
+from coupler.routing.decomposition import answer_split, decompose
+from coupler.routing.router import route_cells
 from coupler.spec import ExchangeSpec, FieldSpec, GridSpec, Normalisation, RegridSpec
+from coupler.transport.packing import unpack, whole
 from coupler.weights import Weights, WeightsError, apply, weights_of
 from coupling_cases import halos, sizes, worker_decompositions
 from regrid_cases import owners_of, random_weights, sent, some_fields, worker_grids

@@ -6,11 +6,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from coupler.grid import Grid
-from coupler.grid_make import rectilinear_grid
-from coupler.regrid_quality import FUNCTIONS, Report, quality, report, sampled
+from coupler.grids.grid import Grid
+from coupler.grids.make import rectilinear_grid
 from coupler.weights import weights_of
-from coupler.weights_own import conservative
+from coupler.weights.own import conservative
+from coupler.weights.quality import FUNCTIONS, Report, quality, report, sampled
 
 # mean misfit [%] of first order conservative weights between 1 and 2 degrees, made by YAC with
 # great circles for parallels, as are all of that benchmark

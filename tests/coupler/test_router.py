@@ -6,11 +6,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coupler.chunks import cut, values_of
-from coupler.decomposition import Box, Decomposition
-from coupler.packing import pack, unpack
 from coupler.protocol import encode_plan
-from coupler.router import (
+from coupler.routing.chunks import cut, values_of
+from coupler.routing.decomposition import Box, Decomposition
+from coupler.routing.router import (
     FieldRoute,
     Message,
     Patch,
@@ -19,6 +18,7 @@ from coupler.router import (
     unowned_cells,
 )
 from coupler.spec import FieldSpec, GridSpec
+from coupler.transport.packing import pack, unpack
 from coupling_cases import (
     fields,
     grids,

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from coupler.spec import MappedField, PredictorSpec
-from coupler.spec_load import load_spec
-from coupler.spec_yaml import SpecError
+from coupler.spec.document import SpecError
+from coupler.spec.load import load_spec
 
 SPEC = """\
 run: {{dt: 60}}

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coupler.spec import FieldSpec, GridSpec
-from coupler.staggered import coarsening, refinement
 from coupler.weights import Weights, apply, checked
+from coupler.weights.staggered import coarsening, refinement
 
 factors = st.integers(1, 4)
 sides = st.sampled_from(["closed", "periodic"])

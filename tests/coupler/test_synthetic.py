@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coupler.decomposition import Box
+from coupler.model.synthetic import SPEED, Synthetic, parse_limits
+from coupler.routing.decomposition import Box
 from coupler.spec import FieldSpec, GridSpec
-from coupler.synthetic import SPEED, Synthetic, parse_limits
 from coupling_cases import partitions
 
 NX, NY = 24, 20

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from coupler.decomposition import Box, decompose
 from coupler.handshake import Channel
 from coupler.protocol import IN
-from coupler.router import route_from_worker
+from coupler.routing.decomposition import Box, decompose
+from coupler.routing.router import route_from_worker
 from coupler.spec import ExchangeSpec, FieldSpec, GridSpec
-from coupler.transfer import Outbox
+from coupler.transport.transfer import Outbox
 from coupler.world import Members, World
 
 GRID = GridSpec("grid", 4, 3, 2, "closed", "closed")

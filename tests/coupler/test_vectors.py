@@ -6,12 +6,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from coupler.grid import Grid
-from coupler.grid_make import grid_of
+from coupler.grids.grid import Grid
+from coupler.grids.make import grid_of
+from coupler.regridding.vectors import Way, centred, directions, on_faces, vector_weights
 from coupler.spec import AxesGeometry, GridSpec, Method, RegridSpec, TripolarGeometry
-from coupler.vectors import Way, centred, directions, on_faces, vector_weights
 from coupler.weights import Weights, apply
-from coupler.weights_make import make_weights
+from coupler.weights.make import make_weights
 
 TRIPOLAR = GridSpec("tripolar", 90, 74, 1, "periodic", "closed", "F", TripolarGeometry(-78.0, 40.0))
 LON_LAT = GridSpec(

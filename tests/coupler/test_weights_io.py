@@ -11,11 +11,11 @@ import netCDF4
 import numpy as np
 import pytest
 
-from coupler.grid_make import rectilinear_grid
-from coupler.sphere import RADIUS
+from coupler.grids.make import rectilinear_grid
+from coupler.grids.sphere import RADIUS
 from coupler.weights import Weights, WeightsError
-from coupler.weights_io import Format, read_weights, write_weights
-from coupler.weights_own import conservative
+from coupler.weights.io import Format, read_weights, write_weights
+from coupler.weights.own import conservative
 
 SOURCE = rectilinear_grid("source", np.linspace(0, 360, 9), np.linspace(-90, 90, 5))
 TARGET = rectilinear_grid("target", np.linspace(0, 360, 7), np.linspace(-90, 90, 4))

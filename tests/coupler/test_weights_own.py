@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coupler.axis import between, overlaps
-from coupler.grid import Grid
-from coupler.grid_make import coarsened, rectilinear_grid, refined
+from coupler.grids.axis import between, overlaps
+from coupler.grids.grid import Grid
+from coupler.grids.make import coarsened, rectilinear_grid, refined
 from coupler.weights import Weights, WeightsError, apply, checked
-from coupler.weights_own import bilinear, conservative, filled, identity, nearest, nested
+from coupler.weights.own import bilinear, conservative, filled, identity, nearest, nested
 
 
 def world(nx: int, ny: int, west: float = 0.0) -> Grid:

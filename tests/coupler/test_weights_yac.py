@@ -8,14 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from coupler import weights_yac
-from coupler.grid import Grid
-from coupler.grid_make import grid_of, rectilinear_grid
-from coupler.regrid_quality import FUNCTIONS, report, sampled
+from coupler.grids.grid import Grid
+from coupler.grids.make import grid_of, rectilinear_grid
 from coupler.spec import GridSpec, Method, Normalisation, Pivot, TripolarGeometry
 from coupler.weights import Weights, WeightsError, apply, checked
-from coupler.weights_own import conservative, filled, nearest
-from coupler.weights_yac import yac_version, yac_weights
+from coupler.weights import yac as weights_yac
+from coupler.weights.own import conservative, filled, nearest
+from coupler.weights.quality import FUNCTIONS, report, sampled
+from coupler.weights.yac import yac_version, yac_weights
 
 needs_yac = pytest.mark.skipif(
     yac_version() is None, reason="YAC is not installed: pip install 'halocline[regrid]'"

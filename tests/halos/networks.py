@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ml_server.plausible import Input
+from ml_server.halos.plausible import Input
 from ml_server.predictor import Predictor
 
 FIELDS = (Input("u", 2, "vector", 0, "float32"), Input("v", 2, "vector", 0, "float32"))

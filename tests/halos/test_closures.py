@@ -12,9 +12,9 @@ import yaml
 from closures.files import NARROW, ann_file, gz21_file
 from coupled.gyre import coupled, namelist, spec
 from coupler.command.fitting import load_fitted
-from coupler.spec_load import load_spec
+from coupler.spec.load import load_spec
 from jobs import write_namelist
-from ml_server.seams import compare_seams
+from ml_server.halos.seams import compare_seams
 
 GZ21 = {"weights": "gz21.pt", "hidden": [*NARROW]}
 CLOSURES: dict[str, tuple[str, dict[str, Any], int]] = {

@@ -17,10 +17,10 @@ from torch import nn
 
 from halos.networks import FIELDS, Closure, Padded, predictor
 from ml_server.closures import ZannaBolton2020
-from ml_server.plausible import Input
-from ml_server.probe import Unmeasurable
-from ml_server.reach import Reach, ReceptiveField
-from ml_server.receptive import FARTHEST, measure
+from ml_server.halos.plausible import Input
+from ml_server.halos.probe import Unmeasurable
+from ml_server.halos.reach import Reach, ReceptiveField
+from ml_server.halos.receptive import FARTHEST, measure
 
 NONLINEAR = {"relu": nn.ReLU, "tanh": nn.Tanh, "none": nn.Identity}
 

@@ -21,12 +21,12 @@ from coupler.command.cli import main
 from coupler.command.fitting import load_fitted
 from coupler.command.plan import with_ranks
 from coupler.spec import CouplingSpec
-from coupler.spec_load import load_spec
+from coupler.spec.load import load_spec
 from halos.networks import Closure, Padded, predictor
 from jobs import write_namelist
-from ml_server.halo import Fit, fit_halos, with_halo
+from ml_server.halos.halo import Fit, fit_halos, with_halo
+from ml_server.halos.seams import compare_seams
 from ml_server.predictor import PredictorError
-from ml_server.seams import compare_seams
 
 BOUNDARIES: dict[str, dict[str, str]] = {
     "closed": {"x": "closed", "y": "closed"},

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from coupler.spec import InferenceSpec
 from inference.networks import Closure, Remembering, fields
-from ml_server.engine import Engine
 from ml_server.errors import PredictorError
-from ml_server.sides import DeviceSide
-from ml_server.tuning import Seat
+from ml_server.inference.engine import Engine
+from ml_server.inference.sides import DeviceSide
+from ml_server.inference.tuning import Seat
 
 TOLERANCE = {"full": 1e-6, "bfloat16": 2e-2, "float16": 5e-3}  # of the largest value
 
@@ -205,7 +205,7 @@ def test_calibration_takes_the_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
             seconds += 4e-3 + 1e-3 * len(u) ** 2
             return super().forward(u, v, mask)
 
-    monkeypatch.setattr("ml_server.engine.time.perf_counter", lambda: seconds)
+    monkeypatch.setattr("ml_server.inference.engine.time.perf_counter", lambda: seconds)
     run = engine(Costs())
     run.warm_up(fields(8), dict, Seat())
     assert run.tried.keys() == {0, 1, 2, 4}

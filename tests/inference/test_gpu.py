@@ -13,9 +13,9 @@ import torch
 
 from coupler.spec import InferenceSpec
 from inference.networks import Closure, Remembering, fields
-from ml_server.engine import Engine
 from ml_server.errors import PredictorError
-from ml_server.tuning import Seat, TuningError, require_device
+from ml_server.inference.engine import Engine
+from ml_server.inference.tuning import Seat, TuningError, require_device
 
 pytestmark = [
     pytest.mark.gpu,
@@ -127,8 +127,8 @@ def test_what_cannot_be_recorded_says_so_at_the_start() -> None:
 DECIDES = """
 import numpy, torch
 from coupler.spec import InferenceSpec
-from ml_server.engine import Engine
-from ml_server.tuning import Seat
+from ml_server.inference.engine import Engine
+from ml_server.inference.tuning import Seat
 
 class Decides(torch.nn.Module):
     def forward(self, u):

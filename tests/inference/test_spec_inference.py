@@ -11,8 +11,8 @@ import torch
 from cli.toy import write_toy
 from coupler.command.cli import main
 from coupler.spec import InferenceSpec
-from coupler.spec_load import load_spec
-from coupler.spec_yaml import SpecError
+from coupler.spec.document import SpecError
+from coupler.spec.load import load_spec
 
 PREDICTOR = 'predictor: {python: "toy_predictors:double"}'
 TORCH = 'predictor: {python: "inference.networks:Closure"}'

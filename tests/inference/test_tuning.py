@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coupler.spec import InferenceSpec
-from ml_server.tuning import (
+from ml_server.inference.tuning import (
     INDEX,
     RANKS,
     Seat,
@@ -109,7 +109,7 @@ def test_ranks_are_spread_over_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
 
 ALLOCATES = """
 import ctypes, resource, sys
-from ml_server.tuning import tune_allocator
+from ml_server.inference.tuning import tune_allocator
 if sys.argv[1] == "tuned":
     said = tune_allocator()
 libc = ctypes.CDLL(None)

@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from coupler.spec import CouplingSpec
-from coupler.spec_load import load_spec
+from coupler.spec.load import load_spec
 from ml_server.predictor import Predictor, load_for
 from predictors.networks import Convolutions
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from coupler import spec_predictor
 from coupler.command.cli import main
-from ml_server import formats
-from ml_server.shapes import check_shapes
+from coupler.spec import predictor as spec_predictor
+from ml_server.networks import formats
+from ml_server.networks.shapes import check_shapes
 from predictors.case import HALO, NX, NY, NZ, direct, fields, loaded, write_spec
 from predictors.networks import Convolutions, Named
 

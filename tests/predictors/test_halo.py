@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from ml_server.halo import fit_halos
-from ml_server.reach import Reach
+from ml_server.halos.halo import fit_halos
+from ml_server.halos.reach import Reach
 from predictors.case import loaded
 
 CHANNELS = {"inputs": ["u", "v"], "outputs": ["su", "sv"]}

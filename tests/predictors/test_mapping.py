@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from coupler.spec import MappedField
 from ml_server.errors import PredictorError
-from ml_server.mapped import Mapped
-from ml_server.mapping import ChannelMap, MappedArrays
+from ml_server.networks.mapped import Mapped
+from ml_server.networks.mapping import ChannelMap, MappedArrays
 
 LEVELS, NY, NX = 3, 6, 5
 NUMBERS = st.floats(0.5, 2.0)

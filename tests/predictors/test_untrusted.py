@@ -23,7 +23,7 @@ import torch
 from torch.export import Dim
 
 from ml_server.errors import PredictorError
-from ml_server.programs import load_exported
+from ml_server.networks.programs import load_exported
 from predictors.case import fields, loaded
 
 Json = dict[str, Any]

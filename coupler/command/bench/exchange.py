@@ -25,8 +25,8 @@ from coupler.command.bench.options import at_least, numbers
 from coupler.command.bench.report import Bench, Measure, Progress, digits
 from coupler.command.help_texts import BENCH_EXCHANGE
 from coupler.command.launch import find_executable
-from coupler.spec_load import load_spec
-from coupler.spec_yaml import SpecError
+from coupler.spec.document import SpecError
+from coupler.spec.load import load_spec
 
 # ratios to raw MPI of the float64 values, for 400 x 400 x 31 cells
 GOALS = {

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from coupler.command.bench.exchange_job import FRESH, YAC_SECONDS
 from coupler.command.bench.turns import OTHER, take_turn
-from coupler.decomposition import Box, decompose
+from coupler.routing.decomposition import Box, decompose
 
 Numbers = NDArray[np.int64]
 

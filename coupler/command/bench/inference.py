@@ -12,8 +12,8 @@ from pathlib import Path
 from coupler.command.bench.report import Bench, Measure, Progress
 from coupler.command.help_texts import BENCH_INFERENCE
 from coupler.command.launch import find_executable
-from coupler.spec_yaml import SpecError
-from ml_server.tuning import Seat, choose_threads
+from coupler.spec.document import SpecError
+from ml_server.inference.tuning import Seat, choose_threads
 
 PARTS = ("alone", "coupled", "lag")
 # network, x, y, z of the model, the most that coupling may add [%]

@@ -14,8 +14,8 @@ import torch
 
 from coupler.command.bench.inference_network import Network
 from coupler.spec import InferenceSpec
-from ml_server.engine import Engine
-from ml_server.tuning import Seat
+from ml_server.inference.engine import Engine
+from ml_server.inference.tuning import Seat
 
 
 def plain(network: Network, u: np.ndarray, v: np.ndarray, device: str) -> Callable[[], object]:

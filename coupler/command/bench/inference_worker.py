@@ -15,7 +15,7 @@ from mpi4py import MPI
 from coupler.command.bench.inference_network import Network
 from coupler.component import Component
 from coupler.driver import load_for, warm_up
-from coupler.spec_load import load_spec
+from coupler.spec.load import load_spec
 
 
 def main(path: str) -> None:

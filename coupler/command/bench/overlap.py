@@ -21,7 +21,7 @@ from coupler.command.coupled_run import draw_timelines
 from coupler.command.help_texts import BENCH_OVERLAP
 from coupler.command.launch import find_executable, mpi_environment
 from coupler.command.timeline import RankTrace, read_traces, waiting_share
-from coupler.spec_yaml import SpecError
+from coupler.spec.document import SpecError
 from coupler.trace import TRACE
 
 MODEL = "halocline_overlap_bench"

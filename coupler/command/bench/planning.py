@@ -19,12 +19,12 @@ import yaml
 
 from coupler.command.bench.report import Bench, BenchFailed, Measure, Progress
 from coupler.command.help_texts import BENCH_PLAN
-from coupler.decomposition import Box, Decomposition, decompose
-from coupler.points import directory_part
 from coupler.protocol import encode_plan
-from coupler.router import cells_needed, route_from_worker, route_to_worker
+from coupler.routing.decomposition import Box, Decomposition, decompose
+from coupler.routing.points import directory_part
+from coupler.routing.router import cells_needed, route_from_worker, route_to_worker
 from coupler.spec import CouplingSpec
-from coupler.spec_load import load_spec
+from coupler.spec.load import load_spec
 
 RANK_MS, RANK_MB, ALL_S = 50, 100, 60  # goals
 MODEL_RANKS, WORKERS = 10_000, 256

@@ -19,7 +19,7 @@ import yaml
 from coupler.command.bench.report import Bench, BenchFailed, Measure, Progress
 from coupler.command.help_texts import BENCH_RECORD
 from coupler.command.launch import find_executable, mpi_environment
-from coupler.spec_yaml import SpecError
+from coupler.spec.document import SpecError
 
 MODEL = "ocean_model"
 GOAL = 1.05

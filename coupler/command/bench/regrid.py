@@ -19,12 +19,12 @@ from coupler.command.bench.options import at_least, numbers
 from coupler.command.bench.report import Bench, Measure, Progress
 from coupler.command.help_texts import BENCH_REGRID
 from coupler.command.launch import find_executable
-from coupler.decomposition import Box
-from coupler.regrid import Regridding, own_cells, plan_rows
+from coupler.regridding.regrid import Regridding, own_cells, plan_rows
+from coupler.routing.decomposition import Box
 from coupler.spec import FieldSpec, GridSpec
-from coupler.spec_yaml import SpecError
-from coupler.staggered import coarsening, refinement
+from coupler.spec.document import SpecError
 from coupler.weights import Weights
+from coupler.weights.staggered import coarsening, refinement
 
 SIZE, RANKS, BLOCK = (400, 400, 31), (2, 2), 2
 VARIANTS = (Variant("windows", "float32", True), Variant("windows", "float64", True))

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Networks run as fast as the machine allows."""

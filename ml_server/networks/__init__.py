@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Networks from files and classes, as functions of named fields."""
