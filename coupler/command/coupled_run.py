@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from rich.console import Console
 from coupler.command.job import Outcome, run_job
 from coupler.command.launch import Launch, coupled_launch, reference_launch
 from coupler.command.launcher import Launcher
-from coupler.command.plan import PlannedExchange
+from coupler.command.pictures import draw_finished, draw_timeline
 from coupler.command.progress import (
     JobProgress,
     Source,
@@ -24,7 +23,6 @@ from coupler.command.progress import (
 )
 from coupler.command.reference import reference_path, require_reference, write_reference_namelist
 from coupler.command.tables import print_outputs, print_profiles, say
-from coupler.command.timeline import RankTrace, read_traces, title, write_chrome
 from coupler.monitor import MONITOR
 from coupler.spec import CouplingSpec
 from coupler.spec.document import SpecError
@@ -90,7 +88,7 @@ def run_spec(spec: CouplingSpec, options: RunOptions, console: Console) -> int:
     if not outcome.failed and profiles:
         print_profiles(console, spec, profiles)
     if not outcome.failed and options.reference:
-        draw(console, directory, inner)
+        draw_finished(console, directory, inner)
     if options.timeline:
         try:
             draw_timeline(console, directory)  # of a job that failed, too
@@ -180,66 +178,3 @@ def _note_existing(console: Console, directory: Path) -> None:
             f"note: {directory} holds {', '.join(files[:4])}{more}; the same names are overwritten"
         )
         say(console, text, "yellow")
-
-
-def say_no_picture(console: Console, error: ImportError) -> bool:
-    say(console, f"no picture: {error}; pip install 'halocline[plot]'", "yellow")
-    return False
-
-
-def draw(console: Console, directory: Path, reference: Path | None) -> bool:
-    """The picture of a run; false with a word why where there can be none."""
-    try:
-        from coupler.command.picture import PictureError, draw_run
-    except ImportError as error:
-        return say_no_picture(console, error)
-    try:
-        path = draw_run(directory, reference)
-    except PictureError as error:
-        say(console, f"no picture: {error}", "yellow")
-        return False
-    say(console, f"picture: {path}", "bold green")
-    return True
-
-
-def draw_worker(console: Console, path: Path, item: PlannedExchange, rank: int) -> bool:
-    """The picture of a plan; false with a word why where there can be none."""
-    if item.exchange.regrid is not None:
-        text = f"{item.exchange.place} is regridded: a worker's cells are made of several"
-        say(console, f"no picture: {text}", "yellow")
-        return False
-    try:
-        from coupler.command.plan_picture import Received, draw_plan
-    except ImportError as error:
-        return say_no_picture(console, error)
-    try:
-        draw_plan(Received.of(item.exchange, item.source, item.target, rank), path)
-    except ValueError as error:  # an ending that matplotlib does not know
-        raise SpecError([f"--plot {path}: {error}"]) from error
-    say(console, f"picture: {path}", "bold green")
-    return True
-
-
-def draw_timeline(console: Console, directory: Path) -> bool:
-    """timeline.json and timeline.png of the traces in `directory`; false with a word why where
-    there can be no picture. Raises SpecError where there are no traces."""
-    traces = read_traces(directory)
-    path = directory / "timeline.json"
-    write_chrome(traces, path)
-    say(console, f"timeline: {path} (for ui.perfetto.dev); {title(traces)}", "bold green")
-    return draw_timelines(console, {"": traces}, directory / "timeline.png")
-
-
-def draw_timelines(console: Console, jobs: Mapping[str, Sequence[RankTrace]], path: Path) -> bool:
-    """The picture of each job by its name; false with a word why where there can be none."""
-    try:
-        from coupler.command import timeline_picture
-    except ImportError as error:
-        say(console, f"no picture: {error}; pip install 'halocline[plot]'", "yellow")
-        return False
-    try:
-        timeline_picture.draw_timelines(jobs, path)
-    except ValueError as error:  # an ending that matplotlib does not know
-        raise SpecError([f"--plot {path}: {error}"]) from error
-    say(console, f"picture: {path}", "bold green")
-    return True

@@ -11,8 +11,8 @@ import mpi4py
 from coupler.spec import CouplingSpec
 from coupler.spec.document import SpecError
 from ml_server.halos.halo import Fit, fit_halos
-from ml_server.networks.shapes import check_shapes
 from ml_server.predictor import Predictor, PredictorError, load_for
+from ml_server.trial import check_shapes
 
 
 def load_fitted(spec: CouplingSpec, worker: str) -> tuple[Predictor, Fit]:

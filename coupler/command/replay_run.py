@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from coupler.command.pictures import drawn, into
 from coupler.command.replay import (
     Difference,
     Kept,
@@ -117,14 +118,9 @@ def _say_result(
 
 
 def _draw(kept: Kept, path: Path, console: Console) -> bool:
-    try:
+    def draw() -> Path:
         from coupler.command.replay_picture import draw_replay
-    except ImportError as error:
-        say(console, f"no picture: {error}; pip install 'halocline[plot]'", "yellow")
-        return False
-    try:
-        draw_replay(kept, path)
-    except ValueError as error:  # an ending that matplotlib does not know
-        raise SpecError([f"--plot {path}: {error}"]) from error
-    say(console, f"picture: {path}", "bold green")
-    return True
+
+        return into(path, lambda file: draw_replay(kept, file))
+
+    return drawn(console, draw)

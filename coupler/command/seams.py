@@ -10,9 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from coupler.command.coupled_run import say_no_picture
+from coupler.command.pictures import drawn, into
 from coupler.command.tables import say
-from coupler.spec.document import SpecError
 from ml_server.halos.halo import Fit
 from ml_server.halos.probe import Unmeasurable
 from ml_server.halos.seams import PLACES, Comparison, Seams, compare_seams
@@ -78,13 +77,9 @@ def _verdict(part: float, comparison: Comparison) -> Text:
 
 
 def _draw(console: Console, seams: Seams, path: Path) -> bool:
-    try:
+    def draw() -> Path:
         from coupler.command.seam_picture import draw_seams
-    except ImportError as error:
-        return say_no_picture(console, error)
-    try:
-        draw_seams(seams, path)
-    except ValueError as error:  # an ending that matplotlib does not know
-        raise SpecError([f"--plot {path}: {error}"]) from error
-    say(console, f"picture: {path}", "bold green")
-    return True
+
+        return into(path, lambda file: draw_seams(seams, file))
+
+    return drawn(console, draw)

@@ -31,6 +31,11 @@ class Regridded:
     path: Path
     report: Report
 
+    @property
+    def has_corners(self) -> bool:
+        """Have both grids?"""
+        return self.source.corner_lon is not None and self.target.corner_lon is not None
+
     def __str__(self) -> str:
         regrid = self.exchange.regrid
         how = "" if regrid is None or regrid.method is None else f", {regrid.method}"
@@ -80,25 +85,6 @@ def weights_json(items: list[Regridded]) -> list[dict[str, Any]]:
         }
         for item in items
     ]
-
-
-def draw(console: Console, items: list[Regridded], function: str, path: Path) -> bool:
-    """The picture; false with a word why where there can be none."""
-    try:
-        from coupler.command.weights_picture import can_draw, draw_weights
-    except ImportError as error:
-        say(console, f"no picture: {error}; pip install 'halocline[plot]'", "yellow")
-        return False
-    drawn = [item for item in items if can_draw(item)]
-    if not drawn:
-        say(console, "no picture: the grids have no places or no corners", "yellow")
-        return False
-    try:
-        draw_weights(drawn, function, path)
-    except ValueError as error:  # an ending that matplotlib does not know
-        raise SpecError([f"--plot {path}: {error}"]) from error
-    say(console, f"picture: {path}", "bold green")
-    return True
 
 
 def print_weights(console: Console, items: list[Regridded]) -> None:

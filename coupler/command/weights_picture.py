@@ -28,10 +28,6 @@ def draw_weights(items: list[Regridded], function: str, path: Path) -> None:
     figure.savefig(path)
 
 
-def can_draw(item: Regridded) -> bool:
-    return item.source.corner_lon is not None and item.target.corner_lon is not None
-
-
 def _draw_one(figure: Figure, row: list[Axes], item: Regridded, function: str) -> None:
     field, expected = (sampled(FUNCTIONS[function], g) for g in (item.source, item.target))
     got = apply(item.weights, field)

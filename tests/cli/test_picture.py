@@ -12,13 +12,8 @@ import pytest
 pytest.importorskip("matplotlib")
 
 from coupler.command.cli import main
-from coupler.command.picture import (
-    PictureError,
-    energy_unit,
-    kinetic_energy,
-    read_run,
-    vorticity_over_f,
-)
+from coupler.command.picture import energy_unit
+from coupler.command.run_output import OutputError, kinetic_energy, read_run, vorticity_over_f
 
 NY, NX, NZ, D = 4, 6, 2, 1.0e4
 F = 1.0e-4  # [s-1]
@@ -119,8 +114,8 @@ def test_nothing_to_draw(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert f"no picture: no *_grid.nc in {tmp_path}" in capsys.readouterr().out
     write_run(tmp_path, "gyre", 1e-5)
     (tmp_path / "gyre_state.nc").unlink()
-    with pytest.raises(PictureError, match="no output stream with uo, vo and thickness"):
+    with pytest.raises(OutputError, match="no output stream with uo, vo and thickness"):
         read_run(tmp_path)
     write_run(tmp_path, "other", 1e-5)
-    with pytest.raises(PictureError, match=r"several runs: gyre_grid\.nc, other_grid\.nc"):
+    with pytest.raises(OutputError, match=r"several runs: gyre_grid\.nc, other_grid\.nc"):
         read_run(tmp_path)

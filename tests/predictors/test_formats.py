@@ -15,7 +15,7 @@ import torch
 from coupler.command.cli import main
 from coupler.spec import predictor as spec_predictor
 from ml_server.networks import formats
-from ml_server.networks.shapes import check_shapes
+from ml_server.trial import check_shapes
 from predictors.case import HALO, NX, NY, NZ, direct, fields, loaded, write_spec
 from predictors.networks import Convolutions, Named
 

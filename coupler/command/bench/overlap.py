@@ -17,9 +17,9 @@ from rich.console import Console
 
 from coupler.command.bench.options import at_least, numbers
 from coupler.command.bench.report import Bench, BenchFailed, Measure, Progress
-from coupler.command.coupled_run import draw_timelines
 from coupler.command.help_texts import BENCH_OVERLAP
 from coupler.command.launch import find_executable, mpi_environment
+from coupler.command.pictures import draw_timelines
 from coupler.command.timeline import RankTrace, read_traces, waiting_share
 from coupler.spec.document import SpecError
 from coupler.trace import TRACE
