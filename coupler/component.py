@@ -16,11 +16,13 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
+from coupler.channel import Channel
 from coupler.clock import answer_date, first_due, is_due
-from coupler.handshake import Channel, shake_hands, worker_decomposition
+from coupler.handshake import shake_hands
 from coupler.inputs import Inputs
 from coupler.monitor import Profile
 from coupler.partial import receive_partial, send_partial
+from coupler.planning import worker_decomposition
 from coupler.protocol import CONTROL_END, IN, OUT, PARTIAL, STATIC, TAG_REPLY, Control
 from coupler.record.recorder import Place, Recorder
 from coupler.regridding.regrid import shown_cells

@@ -14,7 +14,7 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from coupler.handshake import Channel
+from coupler.channel import Channel
 from coupler.protocol import HEADER_WORDS, TAG_DATA, Words
 from coupler.routing.router import Message, reversed_message
 from coupler.transport.packing import pack, unpack, whole

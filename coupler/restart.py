@@ -16,7 +16,7 @@ import netCDF4
 import numpy as np
 from numpy.typing import NDArray
 
-from coupler.handshake import Channel
+from coupler.channel import Channel
 from coupler.partial import Partial
 from coupler.routing.decomposition import Box
 from coupler.spec import FieldSpec

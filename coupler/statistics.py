@@ -13,8 +13,9 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
+from coupler.channel import Channel
 from coupler.exact_sum import exact_terms, rounded_sum
-from coupler.handshake import Channel, channel_decomposition
+from coupler.planning import channel_decomposition
 from coupler.protocol import TAG_STATISTICS, Words
 from coupler.spec import CouplingSpec
 from coupler.world import CouplingError, World

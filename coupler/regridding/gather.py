@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from coupler.handshake import Channel
+from coupler.channel import Channel
 from coupler.regridding.peers import Peers
 from coupler.transport.packing import Arrays, pack, unpack, whole
 from coupler.world import World

@@ -11,7 +11,7 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from coupler.handshake import Channel
+from coupler.channel import Channel
 from coupler.protocol import HEADER_WORDS, TAG_DATA, Words
 from coupler.regridding.conserve import Conservation
 from coupler.regridding.gather import Gather, step_arrays

@@ -16,7 +16,7 @@ from mpi4py import MPI
 
 from coupled.exchange import WHOLE
 from coupled.series import DT, HALVES, SUCCESS, UNEVEN, Series, run_series
-from coupler.handshake import Channel
+from coupler.channel import Channel
 from coupler.protocol import PARTIAL
 from coupler.restart import read_partial
 from coupler.routing.decomposition import Box, decompose

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from coupler.handshake import Channel
+from coupler.channel import Channel
 from coupler.protocol import IN
 from coupler.routing.decomposition import Box, decompose
 from coupler.routing.router import route_from_worker
