@@ -96,7 +96,7 @@ def patches_of(words: Sequence[int], at: int) -> tuple[Patches, int]:
 
 
 def decoded(words: Sequence[int], fields: int) -> tuple[list[Patches], list[Pieces]]:
-    """One encoded plan by messages, as hcl_handshake reads it: patches of each field, chunks."""
+    """One encoded plan by messages, as hcl_plan reads it: patches of each field, chunks."""
     assert words[1] == 0  # no window
     at, routes, chunks = 2, [], []
     for _ in range(fields):
