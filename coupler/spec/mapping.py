@@ -6,8 +6,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from coupler.spec import ComponentSpec, ExchangeSpec, FieldSpec, MappedField, PredictorSpec
 from coupler.spec.document import Problems, hint
+
+STATISTICS = ("mean", "std", "scale")
 
 
 def with_mapped_outputs(
@@ -54,6 +58,7 @@ def _mistakes(predictor: PredictorSpec, brought: Known, wanted: Known) -> Iterat
             text = f"mask '{field.mask}' of '{field.name}': no exchange brings it"
             yield field.place, f"{text}{hint(field.mask, brought)}"
     yield from _level_mistakes(predictor, brought, wanted)
+    yield from _precision_mistakes(predictor, brought)
     yield from _box_mistakes(predictor, brought)
 
 
@@ -66,7 +71,7 @@ def _level_mistakes(
         count = levels.get(field.name)
         if count is None:
             continue
-        for key in ("mean", "std", "scale"):
+        for key in STATISTICS:
             numbers = getattr(field, key)
             if len(numbers) not in (0, 1, count):
                 text = f"{field.name}: {key}: got {len(numbers)} numbers, expected 1 or {count}"
@@ -86,6 +91,22 @@ def _level_mistakes(
                 f"'{field.name}': got {levels[field.name]} levels, expected {most} as the other "
                 "fields; with layout: channels each field may have its own",
             )
+
+
+def _precision_mistakes(predictor: PredictorSpec, brought: Known) -> Iterator[tuple[str, str]]:
+    """Statistics are applied in the wire's precision, in which a number may be 0 or infinite."""
+    wires = {f.name: brought[f.name][1].wire for f in predictor.inputs if f.name in brought}
+    answers = "float64" if "float64" in wires.values() else "float32"
+    fields = [(f, wires.get(f.name, "float64")) for f in predictor.inputs]
+    fields += [(f, answers) for f in predictor.outputs]
+    for field, wire in fields:
+        for key in STATISTICS if wire == "float32" else ():
+            for number in getattr(field, key):
+                with np.errstate(over="ignore"):
+                    held = float(np.float32(number))
+                if not np.isfinite(held) or (number and not held):
+                    text = f"{field.name}: {key}: got {number:g}, which is {held:g} in float32"
+                    yield field.place, f"{text}, the exchange's wire; expected wire: float64"
 
 
 def _box_mistakes(predictor: PredictorSpec, brought: Known) -> Iterator[tuple[str, str]]:

@@ -12,16 +12,42 @@ from numpy.typing import NDArray
 
 from coupler.spec.document import Value, hint
 
+MISSING = "is not there"
+POINTER = b"version https://git-lfs.github.com/spec/"  # how Git LFS stands in for a file
+
 
 def beside(value: Value, name: str) -> Path | None:
-    """The file `name` beside the spec; None, noted as a mistake, where there is none."""
+    """The file `name` beside the spec; None, noted as a mistake, where there is none to read."""
     path = value.path.parent / name
-    if path.is_file():
+    reason = _unreadable(path)
+    if reason is None:
         return path
-    folder = path.parent
-    near = [item.name for item in folder.glob(f"*{path.suffix}")] if folder.is_dir() else []
-    text = f"{value.name}: no file '{name}' beside {value.path.name}{hint(path.name, near)}"
+    text = f"{value.name}: '{name}' beside {value.path.name} {reason}"
+    if reason == MISSING:
+        near = path.parent.glob(f"*{path.suffix}") if path.parent.is_dir() else ()
+        told = hint(path.name, [item.name for item in near])
+        text = f"{value.name}: no file '{name}' beside {value.path.name}{told}"
     value.problems.add(value.place, text)
+    return None
+
+
+def _unreadable(path: Path) -> str | None:
+    """Why there is nothing to read in `path`."""
+    if path.is_dir():
+        return "is a directory, expected a file"
+    if path.is_symlink() and not path.exists():
+        return f"is a link to {path.readlink()}, which is not there"
+    if not path.is_file():
+        return MISSING
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(POINTER))
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    if not head:
+        return "is empty"
+    if head == POINTER:
+        return "is a pointer of Git LFS, not the file itself; fetch that with: git lfs pull"
     return None
 
 
@@ -31,11 +57,15 @@ def read_statistic(value: Value, field: str) -> tuple[float, ...]:
         numbers: tuple[float, ...] = (value.finite(1.0),)
     elif value.is_sequence():
         numbers = tuple(item.finite(1.0) for item in value.sequence())
+        if not numbers:
+            value.wrong("at least one number")
     else:
         numbers = _from_file(value, f"{field}_{value.name}")
     allowed = {"mean": True, "scale": all(numbers), "std": all(n > 0 for n in numbers)}
     if not allowed[value.name]:
-        value.wrong("numbers above 0" if value.name == "std" else "numbers other than 0")
+        shown = ", ".join(f"{n:g}" for n in numbers[:6]) + (", ..." if len(numbers) > 6 else "")
+        expected = "numbers above 0" if value.name == "std" else "numbers other than 0"
+        value.problems.add(value.place, f"{value.name}: got {shown}, expected {expected}")
     return numbers
 
 
@@ -59,8 +89,11 @@ def _from_file(value: Value, usual: str) -> tuple[float, ...]:
         value.problems.add(value.place, f"{value.name}: {name} cannot be read: {error}")
         return ()
     numbers = np.squeeze(numbers)
-    if numbers.dtype.kind not in "fiu" or numbers.ndim > 1 or not np.isfinite(numbers).all():
+    numeric = numbers.dtype.kind in "fiu"
+    if not numeric or numbers.ndim > 1 or not np.isfinite(numbers).all():
         text = f"{numbers.dtype} values of shape {numbers.shape}"
+        if numeric and (wrong := int((~np.isfinite(numbers)).sum())):
+            text += f", {wrong} of which are missing, NaN or infinite,"
         value.problems.add(
             value.place,
             f"{value.name}: got {text} in {name}, expected finite numbers, one or one a level",

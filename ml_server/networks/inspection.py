@@ -78,6 +78,12 @@ def inspect_exported(path: Path) -> None:
             f"{path.name} is a package of AOTInductor, a shared library; save the program with "
             "torch.export.save"
         )
+    if not any(name.startswith("models/") for name in names):
+        what = "TorchScript, which is a file *.pt" if _has_code(names) else "another archive"
+        raise PredictorError(
+            f"{path.name} holds no program of torch.export but {what}; expected what "
+            "torch.export.save writes"
+        )
     for name in names:
         try:
             reason = _record_reason(name, reader.get_record(name))
@@ -87,6 +93,10 @@ def inspect_exported(path: Path) -> None:
             raise PredictorError(f"{path.name}: {reason} ({name}); {TRUST}")
 
 
+def _has_code(names: list[str]) -> bool:
+    return any(name.startswith("code/") for name in names)
+
+
 def open_archive(path: Path, kind: str) -> Any:
     """torch's own reader: another one might see other records than the loader does."""
     try:
@@ -94,7 +104,7 @@ def open_archive(path: Path, kind: str) -> Any:
         reader.get_all_records()  # refuses records outside its one folder
         return reader
     except RuntimeError as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0].partition(" This is an internal ")[0].rstrip(".")
         raise PredictorError(f"{path.name} is no {kind} archive: {reason}") from error
 
 

@@ -65,6 +65,10 @@ def load_torchscript(path: Path, trust: bool) -> Any:
     Raises PredictorError, also for a file that could run code and is not trusted.
     """
     records = open_archive(path, "TorchScript").get_all_records()
+    if any(name.startswith("models/") for name in records):
+        raise PredictorError(
+            f"{path.name} holds a program of torch.export, not TorchScript; name it *.pt2"
+        )
     if not any(name.startswith("code/") for name in records):
         return _load_pickled(path, trust)
     if not trust:

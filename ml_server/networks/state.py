@@ -50,19 +50,23 @@ def read_state(
     try:
         return torch.load(path, map_location="cpu", weights_only=not trust)
     except pickle.UnpicklingError as error:
+        reason = _reason(error)
+        if reason.startswith("Unsupported operand"):  # text, another format, or another pickle
+            text = f"{path.name} is no state dict as torch.save writes it: {reason}; {remedy}"
+            raise PredictorError(text) from error
         raise PredictorError(
             f"{path.name} holds more than weights, and can run code when it is loaded: "
-            f"{_reason(error)}; {remedy}"
+            f"{reason}; {remedy}"
         ) from error
     except Exception as error:  # zip, pickle, runtime: whatever a file that is none raises
-        raise PredictorError(f"{path.name} is no state dict: {_reason(error)}") from error
+        kind = "" if isinstance(error, RuntimeError) else f"{type(error).__name__}: "
+        raise PredictorError(f"{path.name} is no state dict: {kind}{_reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:
-    """The line of torch's long text that says why."""
-    lines = str(error).splitlines()
-    told = [line for line in lines if "WeightsUnpickler error" in line]
-    return (told or lines or [type(error).__name__])[0].strip().rstrip(".")
+    """The sentence of torch's long text that says why."""
+    text = str(error).rpartition("WeightsUnpickler error:")[2].strip() or type(error).__name__
+    return text.splitlines()[0].partition(" This is an internal ")[0].strip().rstrip(".")
 
 
 def _entry(config: PredictorSpec, state: Any) -> Mapping[str, torch.Tensor]:

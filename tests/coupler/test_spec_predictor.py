@@ -35,12 +35,18 @@ exchanges:
 def predictor(directory: Path, text: str) -> PredictorSpec:
     """`text` is the value of `predictor:`, on line 6."""
     for name in ("net.pt2", "net.pth", "net.safetensors", "broken.npz"):
-        (directory / name).touch()
+        (directory / name).write_text("not what its name says")
+    (directory / "empty.pt2").touch()
+    (directory / "pointer.pt2").write_text("version https://git-lfs.github.com/spec/v1\noid 1\n")
+    if not (directory / "folder.pt2").exists():
+        (directory / "folder.pt2").mkdir()
+        (directory / "link.pt2").symlink_to("away.pt2")
     np.savez(
         directory / "norm.npz",
         u_mean=0.25,
         u_std=np.array([1.0, 2.0, 3.0]),
         plane=np.ones((3, 2)),
+        spread=np.array([1.0, 0.0, 2.0]),
         gaps=np.array([1.0, np.nan, 1.0]),
         names=np.array(["a"]),
     )
@@ -180,8 +186,8 @@ MISTAKES = {
         SHORT.format("{u: {scale: 1, std: 1}}"),
         "u: got scale and mean or std, expected one of the two",
     ),
-    "std": (SHORT.format("{u: {std: 0}}"), "std: got '0', expected numbers above 0"),
-    "scale": (SHORT.format("{u: {scale: 0}}"), "scale: got '0', expected numbers other than 0"),
+    "std": (SHORT.format("{u: {std: 0}}"), "std: got 0, expected numbers above 0"),
+    "scale": (SHORT.format("{u: {scale: 0}}"), "scale: got 0, expected numbers other than 0"),
     "no number": (
         SHORT.format("{u: {std: wide}}"),
         "std: got 'wide', expected a number, a list of numbers, or a file *.nc or *.npz",
@@ -219,8 +225,8 @@ MISTAKES = {
     ),
     "gaps in statistics": (
         SHORT.format("{u: {mean: norm.nc:gaps}}"),
-        "mean: got float64 values of shape (3,) in norm.nc, expected finite numbers, one or one a "
-        "level",
+        "mean: got float64 values of shape (3,), 1 of which are missing, NaN or infinite, in norm.nc, "
+        "expected finite numbers, one or one a level",
     ),
     "names as statistics": (
         SHORT.format("{u: {mean: norm.npz:names}}"),
@@ -229,6 +235,33 @@ MISTAKES = {
     "broken file": (
         SHORT.format("{u: {mean: broken.npz}}"),
         "mean: broken.npz cannot be read: no archive of",
+    ),
+    "empty file": ("{file: empty.pt2}", "file: 'empty.pt2' beside basin.yaml is empty"),
+    "folder": (
+        "{file: folder.pt2}",
+        "file: 'folder.pt2' beside basin.yaml is a directory, expected a file",
+    ),
+    "link": (
+        "{file: link.pt2}",
+        "file: 'link.pt2' beside basin.yaml is a link to away.pt2, which is not there",
+    ),
+    "pointer": (
+        "{file: pointer.pt2}",
+        "file: 'pointer.pt2' beside basin.yaml is a pointer of Git LFS, not the file itself; fetch "
+        "that with: git lfs pull",
+    ),
+    "no numbers": (SHORT.format("{u: {std: []}}"), "std: got a list, expected at least one number"),
+    "numbers of a file": (
+        SHORT.format("{u: {std: norm.npz:spread}}"),
+        "std: got 1, 0, 2, expected numbers above 0",
+    ),
+    "too large for the wire": (
+        SHORT.format("{u: {std: 1.0e+300}}"),
+        "u: std: got 1e+300, which is inf in float32, the exchange's wire; expected wire: float64",
+    ),
+    "too small for the wire": (
+        "{file: net.pt2, inputs: [u], outputs: {su: {scale: 1.0e-60}, sv: }}",
+        "su: scale: got 1e-60, which is 0 in float32, the exchange's wire; expected wire: float64",
     ),
     "two grids": (
         SHORT.format("[u, t]"),

@@ -133,13 +133,16 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"file": "net.h5", **CHANNELS},
         "file: got 'net.h5', expected a file *.pt2, *.pt, *.pth, *.ts, *.onnx",
     ),
-    "empty file": ({"file": "empty.pt2", **CHANNELS}, "empty.pt2 is no torch.export archive"),
-    "no program": ({"file": "empty.pt", **CHANNELS}, "empty.pt is no TorchScript archive"),
-    "no graph": ({"file": "empty.onnx", **CHANNELS}, "empty.onnx is no ONNX graph that runs here"),
-    "no weights": ({"python": CLASS, "state": "empty.pth", **CHANNELS}, "empty.pth is no state"),
+    "junk": ({"file": "junk.pt2", **CHANNELS}, "junk.pt2 is no torch.export archive"),
+    "no program": ({"file": "junk.pt", **CHANNELS}, "junk.pt is no TorchScript archive"),
+    "no graph": ({"file": "junk.onnx", **CHANNELS}, "junk.onnx is no ONNX graph that runs here"),
+    "no weights": (
+        {"python": CLASS, "state": "junk.pth", **CHANNELS},
+        "junk.pth is no state dict as torch.save writes it: Unsupported operand 110; save",
+    ),
     "no tensors": (
-        {"python": CLASS, "state": "empty.safetensors", **CHANNELS},
-        "empty.safetensors is no safetensors file",
+        {"python": CLASS, "state": "junk.safetensors", **CHANNELS},
+        "junk.safetensors is no safetensors file",
     ),
     "program in the wrong place": (
         {"file": "net.pth", **CHANNELS},
@@ -149,6 +152,14 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "state in the wrong place": (
         {"python": CLASS, "state": "net.pt", **CHANNELS},
         "net.pt is no state dict: Cannot use ``weights_only=True`` with TorchScript archives",
+    ),
+    "a program by another name": (
+        {"file": "script.pt2", **CHANNELS},
+        "script.pt2 holds no program of torch.export but TorchScript, which is a file *.pt",
+    ),
+    "a script by another name": (
+        {"file": "exported.pt", **CHANNELS},
+        "exported.pt holds a program of torch.export, not TorchScript; name it *.pt2",
     ),
     "another format": ({"file": "onnx.pt2", **CHANNELS}, "onnx.pt2 is no torch.export archive"),
     "other shapes": (
@@ -243,8 +254,13 @@ def spoilt(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files, others that hold nothing, and more classes."""
     directory = shutil.copytree(files, tmp_path_factory.mktemp("spoilt") / "files")
     for suffix in ("pt2", "pt", "onnx", "pth", "safetensors"):
-        (directory / f"empty.{suffix}").write_bytes(b"")
-    shutil.copy(directory / "net.onnx", directory / "onnx.pt2")
+        (directory / f"junk.{suffix}").write_bytes(b"no network")
+    for source, name in (
+        ("net.onnx", "onnx.pt2"),
+        ("net.pt", "script.pt2"),
+        ("net.pt2", "exported.pt"),
+    ):
+        shutil.copy(directory / source, directory / name)
     with (directory / "networks.py").open("a") as file:
         file.write(MORE)
     return directory
