@@ -37,9 +37,10 @@ def fit_halos(spec: CouplingSpec, name: str, predictor: Predictor) -> Fit:
 def warm_up(predictor: Predictor, component: Component, shapes: Shapes) -> None:
     """Before the first step: compilation, calibration. Raises CouplingError."""
     spec, name = component.spec, component.name
+    static = [field.name for exchange in spec.incoming(name) for field in exchange.static]
     outputs = [field.name for exchange in spec.outgoing(name) for field in exchange.fields]
     try:
-        predictor.warm_up(shapes, outputs, Seat(*component.world.seat()))
+        predictor.warm_up(shapes, outputs, Seat(*component.world.seat()), static)
     except PredictorError as error:
         raise CouplingError(str(error)) from error
 
@@ -60,6 +61,9 @@ def serve(component: Component, predictor: Predictor) -> None:
     """
     leads, asked = component.leads, predictor.parameters or ()
     predictor.hold(component.buffers)
+    if predictor.engine is None:  # a network has shown in its warm-up that it leaves them alone
+        for array in component.static.values():
+            array.flags.writeable = False
     component.profile.how = predictor.how
     reporter = Reporter(component.name, partner_of(component.spec, component.name))
     for step in component.steps():

@@ -75,7 +75,7 @@ class Step(MutableMapping[str, Any]):
         """The own cells (level, y, x) of an answer. Raises CouplingError, see `interior`."""
         if name not in self.answers:
             raise CouplingError(f"the answer lacks '{name}'{hint(name, self.answers)}")
-        return interior(name, as_array(self.answers[name]), self.out[name], self._halos[name])
+        return interior(name, as_array(name, self.answers[name]), self.out[name], self._halos[name])
 
 
 def interior(name: str, answer: NDArray[Any], target: Array, halo: int) -> Array:
@@ -98,10 +98,17 @@ def interior(name: str, answer: NDArray[Any], target: Array, halo: int) -> Array
     )
 
 
-def as_array(value: Any) -> NDArray[Any]:
-    """NumPy view of a NumPy array or of a torch tensor on any device."""
+def masked_text(name: str) -> str:
+    """A mask would be lost, and whatever lies below it go to the model."""
+    return f"answer '{name}': got an array with masked values, expected all; say .filled(0)"
+
+
+def as_array(name: str, value: Any) -> NDArray[Any]:
+    """NumPy view of answer `name`, a NumPy array or a torch tensor on any device."""
     if hasattr(value, "detach"):
         value = value.detach().cpu()
+    if np.ma.is_masked(value):
+        raise CouplingError(masked_text(name))
     return np.asarray(value)
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from coupler.spec import CouplingSpec, InferenceSpec, PredictorSpec
 from coupler.spec.document import hint
-from ml_server.errors import PredictorError
+from ml_server.errors import AnswerError, PredictorError, no_exit
 from ml_server.inference.tuning import Seat, TuningError, require_device, tune_allocator
 from ml_server.networks import formats
 from ml_server.networks.mapping import ChannelMap
@@ -76,9 +76,10 @@ class Predictor:
         """Answers that fit their target in `into` are written there, and are its array."""
         names = inputs if self.parameters is None else self.parameters
         arguments: dict[str, Any] = {name: inputs[name] for name in names if name in inputs}
-        if self.engine is not None:
-            return self.engine(arguments, partial(self._named, outputs), into)
-        return self._named(outputs, self.function(**arguments))
+        with no_exit():
+            if self.engine is not None:
+                return self.engine(arguments, partial(self._named, outputs), into)
+            return self._named(outputs, self.function(**arguments))
 
     def _named(self, outputs: Sequence[str], answer: Any) -> dict[str, Any]:
         return named(answer, outputs, self.name)
@@ -88,9 +89,12 @@ class Predictor:
         if self.engine is not None:
             self.engine.hold(arrays)
 
-    def warm_up(self, shapes: Shapes, outputs: Sequence[str], seat: Seat) -> None:
+    def warm_up(
+        self, shapes: Shapes, outputs: Sequence[str], seat: Seat, static: Iterable[str] = ()
+    ) -> None:
         """Let no step pay for compilation or calibration, see Engine.warm_up. `shapes`: of the
-        padded arrays that will come, and their dtypes. Raises PredictorError."""
+        padded arrays that will come, and their dtypes; `static`: the names of those that come once.
+        Raises PredictorError, also for a network that changes one of them."""
         if self.engine is None:
             if self.inference.allocator:
                 tune_allocator()
@@ -102,7 +106,14 @@ class Predictor:
         padded = next(iter(shapes.values()))[0][1:]
         reserved = {"date": 0, "cell": np.arange(np.prod(padded)).reshape(padded)}
         arguments |= {name: reserved[name] for name in self.parameters or () if name in reserved}
+        untouched = made_up({k: shapes[k] for k in static if k in arguments})
         self.engine.warm_up(arguments, partial(self._named, outputs), seat)
+        for name, array in untouched.items():
+            if not np.array_equal(arguments[name], array):
+                raise PredictorError(
+                    f"{self.name} changes its argument '{name}', which comes once, for all steps; "
+                    f"expected that it works on a copy: {name}.clone()"
+                )
 
 
 def named(answer: Any, outputs: Sequence[str], predictor: str) -> dict[str, Any]:
@@ -111,13 +122,13 @@ def named(answer: Any, outputs: Sequence[str], predictor: str) -> dict[str, Any]
         return dict(answer)
     if isinstance(answer, (tuple, list)):
         if len(answer) != len(outputs):
-            raise PredictorError(
+            raise AnswerError(
                 f"{predictor} returned {len(answer)} arrays, expected {len(outputs)}: "
                 f"{', '.join(outputs)}"
             )
         return dict(zip(outputs, answer, strict=True))
     if answer is None or len(outputs) != 1:
-        raise PredictorError(
+        raise AnswerError(
             f"{predictor} returned {type(answer).__name__}, expected a mapping or a tuple of "
             f"{', '.join(outputs)}"
         )

@@ -139,7 +139,7 @@ class Replay:
                 if name not in answers:
                     raise CouplingError(f"the answer lacks '{name}'{hint(name, answers)}")
                 target = found[name][:, box.y0 : box.y1, box.x0 : box.x1]
-                target[...] = interior(name, as_array(answers[name]), target, halo)
+                target[...] = interior(name, as_array(name, answers[name]), target, halo)
 
     def _wire(self, name: str) -> str:
         return next(

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from coupler.spec import ComponentSpec, ExchangeSpec, FieldSpec, MappedField, PredictorSpec
+from coupler.spec import ComponentSpec, ExchangeSpec, FieldSpec, MappedField, PredictorSpec, Wire
 from coupler.spec.document import Problems, hint
 
 STATISTICS = ("mean", "std", "scale")
@@ -96,8 +96,10 @@ def _level_mistakes(
 def _precision_mistakes(predictor: PredictorSpec, brought: Known) -> Iterator[tuple[str, str]]:
     """Statistics are applied in the wire's precision, in which a number may be 0 or infinite."""
     wires = {f.name: brought[f.name][1].wire for f in predictor.inputs if f.name in brought}
-    answers = "float64" if "float64" in wires.values() else "float32"
-    fields = [(f, wires.get(f.name, "float64")) for f in predictor.inputs]
+    answers: Wire = "float64" if "float64" in wires.values() else "float32"
+    fields: list[tuple[MappedField, Wire]] = [
+        (f, wires[f.name]) for f in predictor.inputs if f.name in wires
+    ]
     fields += [(f, answers) for f in predictor.outputs]
     for field, wire in fields:
         for key in STATISTICS if wire == "float32" else ():

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from coupler.routing.decomposition import decompose
 from coupler.spec import CouplingSpec, ExchangeSpec
 from coupler.spec.exchanges import mirror_error
+from ml_server.errors import AnswerError
 from ml_server.halos.plausible import inputs_of
 from ml_server.halos.probe import Unmeasurable
 from ml_server.halos.reach import ReceptiveField
@@ -74,11 +75,14 @@ def fit_halos(spec: CouplingSpec, worker: str, predictor: Predictor) -> Fit:
     """Measure what `predictor` reads, fill in `halo: auto`, compare the halos that are written.
 
     Raises PredictorError with the place in the spec: a halo too small, with both numbers; `auto`
-    for a predictor that cannot be measured.
+    for a predictor that cannot be measured; answers that no run accepts.
     """
     guess = max((e.halo for e in spec.incoming(worker) if not e.measured), default=0)
     try:
         field = _measured(with_halo(spec, worker, guess), worker, predictor)
+    except AnswerError as error:
+        config = spec.component(worker).predictor
+        raise PredictorError(f"{config.place if config else worker}: {error}") from error
     except Unmeasurable as reason:
         return _declared(spec, worker, predictor, guess, f"{reason}")
     said = ""
@@ -174,8 +178,8 @@ def _declared(
     for exchange in spec.incoming(worker):
         if exchange.measured and predictor.halo is None:
             raise PredictorError(
-                f"{exchange.place}: halo: auto, but {unknown}; write the number of cells, or give "
-                "the predictor an attribute 'halo'"
+                f"{exchange.place}: halo: auto, but {unknown}; mend that, or write the number of "
+                "cells, or give the predictor an attribute 'halo'"
             )
         if not exchange.measured and exchange.halo < (predictor.halo or 0):
             raise PredictorError(

@@ -13,6 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coupler.routing.decomposition import Box
+from coupler.spec.document import hint
+from coupler.step import masked_text
+from ml_server.errors import AnswerError, no_exit
 from ml_server.halos.patience import within
 from ml_server.halos.plausible import CHANGES, SURROUNDINGS, Array, Input, drawn
 from ml_server.predictor import RESERVED, Predictor, named
@@ -33,8 +36,8 @@ def asker(predictor: Predictor, outputs: Sequence[str], limit: float | None = No
     """Asks a copy of `predictor`, where it can be copied, so that what it keeps stays as it is; a
     torch module is called as it is, on the CPU.
 
-    The answers are those named in `outputs`. Raises Unmeasurable for answers that no run accepts,
-    and after `limit` seconds.
+    The answers are those named in `outputs`. Raises AnswerError for answers that no run accepts,
+    Unmeasurable after `limit` seconds.
     """
     call = _function(predictor)
     late = Unmeasurable(f"it has not answered for {limit:g} s (run.time_limit)" if limit else "")
@@ -46,16 +49,23 @@ def asker(predictor: Predictor, outputs: Sequence[str], limit: float | None = No
         arguments = {name: arrays[name] for name in asked if name in arrays}
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with within(limit, late):
+            with within(limit, late), no_exit():
                 found = named(call(arguments), outputs, predictor.name)
         lacking = [name for name in outputs if name not in found]
         if lacking:
-            raise Unmeasurable(f"the answer lacks '{lacking[0]}'")
+            raise AnswerError(
+                f"the answer of {predictor.name} lacks '{lacking[0]}'{hint(lacking[0], found)}"
+            )
+        masked = [name for name in outputs if np.ma.is_masked(found[name])]
+        if masked:
+            raise AnswerError(masked_text(masked[0]))
         answers = {name: _array(found[name]) for name in outputs}
         for name, answer in answers.items():
             if answer.ndim != 3 or answer.dtype.kind != "f":
                 got = f"{answer.dtype} of shape {answer.shape}"
-                raise Unmeasurable(f"answer '{name}' is {got}, expected floats (level, y, x)")
+                raise AnswerError(
+                    f"answer '{name}' of {predictor.name} is {got}, expected floats (level, y, x)"
+                )
         return answers
 
     return ask

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coupler.routing.decomposition import Box
+from ml_server.errors import AnswerError
 from ml_server.halos.plausible import Array, Input, one_level
 from ml_server.halos.probe import (
     SHIFTS,
@@ -54,8 +55,9 @@ def measure(
     """Ask a copy of `predictor` some dozens of times. The same on every rank: what is found does
     not depend on time.
 
-    Raises Unmeasurable where its answers are random, depend on earlier calls, are not finite, take
-    longer than `limit` seconds, or where it refuses the fields.
+    Raises AnswerError for answers that no run accepts, Unmeasurable where they are random, depend
+    on earlier calls, are not finite, take longer than `limit` seconds, or where it refuses the
+    fields.
     """
     taken = predictor.parameters
     used: Sequence[Input] = [item for item in inputs if taken is None or item.name in taken]
@@ -66,7 +68,7 @@ def measure(
         alike = levels_are_alike(ask, used, probe)
         used = one_level(used) if alike else used
         return _Measurement(ask, used, probe.nx, rounding).field(alike)
-    except Unmeasurable:
+    except (Unmeasurable, AnswerError):
         raise
     except Exception as error:  # whatever a user's predictor raises
         text = f"it takes some random fields and not others: {type(error).__name__}: {error}"
@@ -80,7 +82,7 @@ def _smallest(ask: Ask, inputs: Sequence[Input], rounding: float) -> Probe:
         probe = Probe(ask, inputs, size, size, rounding)
         try:
             again = probe.changed(probe.answers(0), probe.ask(0))
-        except Unmeasurable:
+        except (Unmeasurable, AnswerError):
             raise
         except Exception as error:  # whatever a user's predictor raises: too small, perhaps
             reason = f"{type(error).__name__}: {error}"

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -40,7 +41,8 @@ class Answers:
         self.loose: dict[str, list[Any]] = {}
 
     def add(self, part: Part, answers: Mapping[str, Any]) -> None:
-        for name, answer in answers.items():
+        for name, given in answers.items():
+            answer = torch.from_numpy(given) if isinstance(given, np.ndarray) else given
             own = None
             if name in self.into:
                 array, halo = self.into[name]

@@ -100,11 +100,17 @@ def _load_python(config: PredictorSpec, directory: Path, by_name: bool) -> Loade
 def _instance(config: PredictorSpec, kind: Callable[..., Any], directory: Path) -> Any:
     arguments = {key: _beside(value, directory) for key, value in config.arguments.items()}
     try:
-        return kind(**arguments)
+        made = kind(**arguments)
     except TypeError as error:
         raise PredictorError(f"predictor {config}: {error}") from error
-    except Exception as error:  # whatever a user's class raises
+    except (Exception, SystemExit) as error:  # whatever a user's class raises
         raise PredictorError(f"predictor {config}: {type(error).__name__}: {error}") from error
+    if not callable(made):
+        raise PredictorError(
+            f"predictor {config}: its objects cannot be called; expected a torch.nn.Module, or a "
+            "class with __call__"
+        )
+    return made
 
 
 def _beside(value: object, directory: Path) -> object:
@@ -126,7 +132,7 @@ def _find(name: str, directory: Path) -> Any:
         raise PredictorError(
             f"predictor '{name}': {error}; is it beside the spec, on PYTHONPATH or installed?"
         ) from error
-    except Exception as error:  # whatever the import of a user's module raises
+    except (Exception, SystemExit) as error:  # whatever the import of a user's module raises
         raise PredictorError(f"predictor '{name}': {type(error).__name__}: {error}") from error
     found = getattr(module, attribute, None)
     if found is None:
@@ -141,7 +147,13 @@ def _find(name: str, directory: Path) -> Any:
 def _with_signature(config: PredictorSpec, target: Any, by_name: bool) -> Loaded:
     """The arguments as Python knows them. `by_name`: every one must allow that."""
     names, required, takes_any = [], [], False
-    signature = inspect.signature(target.forward if is_module(target) else target)
+    try:
+        signature = inspect.signature(target.forward if is_module(target) else target)
+    except (TypeError, ValueError) as error:  # of a function in C
+        raise PredictorError(
+            f"predictor {config}: the names of its arguments are not known; wrap it in a function "
+            "of Python that has them"
+        ) from error
     for parameter in signature.parameters.values():
         if parameter.kind is parameter.VAR_KEYWORD:
             takes_any = True

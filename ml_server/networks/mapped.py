@@ -6,9 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 
-from ml_server.networks.mapping import ChannelMap, from_channels, to_channels
+from ml_server.networks.mapping import ChannelMap, from_channels, require_floats, to_channels
 
 
 class Mapped(torch.nn.Module):
@@ -51,8 +52,11 @@ class Mapped(torch.nn.Module):
         }
         x = to_channels(self.channels, wide, self._constant, torch)
         answer = self.network(x.to(self._network_dtype(x)))
+        if isinstance(answer, np.ndarray):
+            answer = torch.from_numpy(answer)
         if isinstance(answer, torch.Tensor):
-            answer = answer.to(x.dtype)
+            require_floats(answer.is_floating_point(), answer)
+            answer = answer.to(x.device, x.dtype)
         return from_channels(self.channels, answer, wide, self._constant, torch)
 
     def _network_dtype(self, x: torch.Tensor) -> torch.dtype:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coupler.spec import Layout, MappedField
-from ml_server.errors import PredictorError
+from ml_server.errors import AnswerError
 
 STATISTICS = ("mean", "std", "scale")
 # (side and number of the field, statistic, array of the wanted type) -> (level or 1, 1, 1), or None
@@ -121,17 +121,23 @@ def _check_channels(m: ChannelMap, answer: Any) -> None:
     shape = getattr(answer, "shape", None)
     if shape is None:
         got = type(answer).__name__
-        raise PredictorError(f"the network returned {got}, expected (batch, channel, y, x)")
+        raise AnswerError(f"the network returned {got}, expected (batch, channel, y, x)")
     by_level = m.layout == "channels"
     expected = sum(m.levels[f.name] for f in m.outputs) if by_level else len(m.outputs)
     if len(shape) != 4 or shape[1] != expected:
         names = ", ".join(
             f"{f.name} of {m.levels[f.name]} levels" if by_level else f.name for f in m.outputs
         )
-        raise PredictorError(
+        raise AnswerError(
             f"the network returned shape {tuple(shape)}, expected (batch, {expected}, y, x): "
             f"the channels are {names}"
         )
+
+
+def require_floats(floats: bool, answer: Any) -> None:
+    """Raises AnswerError: whole numbers are a mistake, and half of complex ones would be lost."""
+    if not floats:
+        raise AnswerError(f"the network returned {answer.dtype} values, expected floating-point")
 
 
 def _middle(mask: Any, like: Any) -> Any:
@@ -155,6 +161,7 @@ class MappedArrays:
         x = to_channels(self.channels, fields, self._constant, np)
         answer = self.network(x.astype(self.dtype, copy=False) if self.dtype else x)
         if hasattr(answer, "astype"):
+            require_floats(answer.dtype.kind == "f", answer)
             answer = answer.astype(x.dtype, copy=False)
         return from_channels(self.channels, answer, fields, self._constant, np)
 

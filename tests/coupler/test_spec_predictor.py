@@ -225,8 +225,8 @@ MISTAKES = {
     ),
     "gaps in statistics": (
         SHORT.format("{u: {mean: norm.nc:gaps}}"),
-        "mean: got float64 values of shape (3,), 1 of which are missing, NaN or infinite, in norm.nc, "
-        "expected finite numbers, one or one a level",
+        "mean: got float64 values of shape (3,), 1 of which are missing, NaN or infinite, in "
+        "norm.nc, expected finite numbers, one or one a level",
     ),
     "names as statistics": (
         SHORT.format("{u: {mean: norm.npz:names}}"),

@@ -19,7 +19,7 @@ NX, NY, NZ, HALO = 13, 9, 3, 2
 
 
 def write_spec(
-    directory: Path, predictor: dict[str, Any], ranks: int = 2, halo: int = HALO
+    directory: Path, predictor: dict[str, Any], ranks: int = 2, halo: int | str = HALO
 ) -> Path:
     """Two fields of NZ levels and a static mask go to the worker, su and sv come back."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -32,7 +32,7 @@ def write_spec(
         "grids": {"grid": {"size": {"x": NX, "y": NY, "z": NZ}}},
         "exchanges": [
             {
-                **{"from": "ocean", "to": "closure", "halo": HALO, "wire": "float64"},
+                **{"from": "ocean", "to": "closure", "halo": halo, "wire": "float64"},
                 **{"fields": ["u", "v"], "static": ["mask"]},
             },
             {"from": "closure", "to": "ocean", "fields": ["su", "sv"]},
