@@ -220,8 +220,8 @@ def test_what_cannot_be_measured(tmp_path: Path, capsys: pytest.CaptureFixture[s
     spec.write_text(spec.read_text().replace("halo: 1", "halo: auto"))
     assert main(["check", str(spec)]) == 2
     assert capsys.readouterr().err.splitlines()[0] == (
-        f"toy.yaml:11: halo: auto, but {reason}; write the number of cells, or give the predictor "
-        "an attribute 'halo'"
+        f"toy.yaml:11: halo: auto, but {reason}; mend that, or write the number of cells, or give "
+        "the predictor an attribute 'halo'"
     )
 
 

@@ -17,6 +17,7 @@ from torch import nn
 
 from halos.networks import FIELDS, Closure, Padded, predictor
 from ml_server.closures import ZannaBolton2020
+from ml_server.errors import AnswerError
 from ml_server.halos.plausible import Input
 from ml_server.halos.probe import Unmeasurable
 from ml_server.halos.reach import Reach, ReceptiveField
@@ -272,15 +273,25 @@ UNMEASURABLE = {
     "random": (lambda u, v: u + np.random.default_rng().normal(size=u.shape), "random numbers"),
     "nan": (lambda u, v: u / 0, "not finite"),
     "refuses": (refuses, "refuses random fields: ValueError: the mask of the domain"),
-    "flat": (lambda u, v: u[0], "shape \\(48, 48\\), expected floats \\(level, y, x\\)"),
     "turned": (lambda u, v: u.swapaxes(1, 2), "has 288 x 48 cells for inputs of 48 x 288"),
-    "names": (lambda u, v: {"t": u}, "the answer lacks 's'"),
 }
 
 
 @pytest.mark.parametrize(("function", "reason"), UNMEASURABLE.values(), ids=UNMEASURABLE)
 def test_unmeasurable(function: Callable[..., Any], reason: str) -> None:
     with pytest.raises(Unmeasurable, match=reason):
+        field_of(function)
+
+
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        (lambda u, v: u[0], "shape \\(48, 48\\), expected floats \\(level, y, x\\)"),
+        (lambda u, v: {"t": u}, "the answer of .* lacks 's'"),
+    ],
+)
+def test_answers_that_no_run_accepts(function: Callable[..., Any], reason: str) -> None:
+    with pytest.raises(AnswerError, match=reason):
         field_of(function)
 
 
