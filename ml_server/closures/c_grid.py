@@ -39,6 +39,62 @@ class Statics(NamedTuple):
     mask_f: Tensor
 
 
+class GradientClosure(torch.nn.Module):
+    """A force made of a stress that is made of velocity gradients; what differs is the stress."""
+
+    halo: int  # cells that it reads on each side
+    levels_independent = True
+
+    def stress(self, gradients: Tensor, statics: Statics) -> Tensor:
+        """Return Txx, Tyy (T points) and Txy (corners), stacked, [m2 s-2], of what
+        `velocity_gradients` returns; as much narrower as is read."""
+        raise NotImplementedError
+
+    def forward(
+        self,
+        u: Tensor,
+        v: Tensor,
+        h: Tensor,
+        dx_t: Tensor,
+        dy_t: Tensor,
+        dx_u: Tensor,
+        dy_u: Tensor,
+        dx_v: Tensor,
+        dy_v: Tensor,
+        dx_f: Tensor,
+        dy_f: Tensor,
+        area_t: Tensor,
+        area_u: Tensor,
+        area_v: Tensor,
+        area_f: Tensor,
+        mask_t: Tensor,
+        mask_u: Tensor,
+        mask_v: Tensor,
+        mask_f: Tensor,
+    ) -> dict[str, Tensor]:
+        """Return su on east faces and sv on north faces [m s-2], each (level, y, x).
+
+        u, v [m s-1] on east and north faces and h [m] are (level, y, x), padded by at least
+        `halo` cells; lengths [m], areas [m2] and masks [0 or 1] are (y, x) or (1, y, x), padded
+        alike. The output has the padded shape: valid from `halo` cells inwards, 0 in the rim and
+        on closed faces. What dry points hold, NaN included, never enters.
+        """
+        require_padding(u, self.halo, type(self).__name__)
+        statics = clean_statics(
+            (dx_t, dy_t, dx_u, dy_u, dx_v, dy_v, dx_f, dy_f, area_t, area_u, area_v, area_f),
+            (mask_t, mask_u, mask_v, mask_f),
+            u,
+        )
+        u, v, h = sea_only(u, v, h, statics)
+        stress = self.stress(velocity_gradients(u, v, statics), statics)
+        su, sv = stress_divergence(stress, h, statics)
+        rim = (self.halo,) * 4
+        return {
+            "su": torch.nn.functional.pad(su, rim),
+            "sv": torch.nn.functional.pad(sv, rim),
+        }
+
+
 def clean_statics(metrics: tuple[Tensor, ...], masks: tuple[Tensor, ...], like: Tensor) -> Statics:
     """Bring statics to (1, y, x) and the type of `like`, with metric 1 at dry points.
 

@@ -19,16 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from ml_server.closures.c_grid import (
-    Statics,
-    clean_statics,
-    mean_of_four,
-    require_padding,
-    sea_only,
-    stress_divergence,
-    trim,
-    velocity_gradients,
-)
+from ml_server.closures.c_grid import GradientClosure, Statics, mean_of_four, trim
 
 Array = NDArray[np.float64]
 Layers = list[tuple[Array, Array]]  # matrix (input, output) and bias of each
@@ -38,7 +29,7 @@ TINY = 1e-30  # [s-1] added to the norm, so that a fluid at rest is no 0/0
 ANSWER_TOLERANCE = 1e-5  # of the largest answer, in float32
 
 
-class PerezhoginANN(torch.nn.Module):
+class PerezhoginANN(GradientClosure):
     """Forcing su, sv [m s-2] from velocity gradients on 3 x 3 cells, by a network for the stress.
 
     weights   the NetCDF file of the network, as published
@@ -46,7 +37,6 @@ class PerezhoginANN(torch.nn.Module):
     """
 
     halo = 3  # 1 the gradients' corners, 1 the stencil, 1 stress at corners and its divergence
-    levels_independent = True
 
     def __init__(self, weights: str, strength: float = 1.0) -> None:
         super().__init__()
@@ -57,43 +47,8 @@ class PerezhoginANN(torch.nn.Module):
             self.register_buffer(f"matrix_{number}", torch.from_numpy(matrix))
             self.register_buffer(f"bias_{number}", torch.from_numpy(bias))
 
-    def forward(
-        self,
-        u: Tensor,
-        v: Tensor,
-        h: Tensor,
-        dx_t: Tensor,
-        dy_t: Tensor,
-        dx_u: Tensor,
-        dy_u: Tensor,
-        dx_v: Tensor,
-        dy_v: Tensor,
-        dx_f: Tensor,
-        dy_f: Tensor,
-        area_t: Tensor,
-        area_u: Tensor,
-        area_v: Tensor,
-        area_f: Tensor,
-        mask_t: Tensor,
-        mask_u: Tensor,
-        mask_v: Tensor,
-        mask_f: Tensor,
-    ) -> dict[str, Tensor]:
-        """The arguments and the answer are those of ZannaBolton2020.forward, with a halo of 3."""
-        require_padding(u, self.halo, "PerezhoginANN")
-        statics = clean_statics(
-            (dx_t, dy_t, dx_u, dy_u, dx_v, dy_v, dx_f, dy_f, area_t, area_u, area_v, area_f),
-            (mask_t, mask_u, mask_v, mask_f),
-            u,
-        )
-        u, v, h = sea_only(u, v, h, statics)
-        stress = self._stress(velocity_gradients(u, v, statics), statics)
-        su, sv = stress_divergence(stress, h, statics)
-        rim = (self.halo,) * 4
-        return {"su": functional.pad(su, rim), "sv": functional.pad(sv, rim)}
-
-    def _stress(self, gradients: Tensor, statics: Statics) -> Tensor:
-        """Return Txx, Tyy (T points) and Txy (corners), stacked, over 2..n-3, [m2 s-2]."""
+    def stress(self, gradients: Tensor, statics: Statics) -> Tensor:
+        """Over 2..n-3."""
         tension, shear, vorticity = gradients.unbind()
         features = torch.stack(
             (mean_of_four(shear), tension[..., :-1, :-1], mean_of_four(vorticity))

@@ -13,16 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ml_server.closures.c_grid import (
-    Statics,
-    clean_statics,
-    mean_of_four,
-    require_padding,
-    sea_only,
-    stress_divergence,
-    trim,
-    velocity_gradients,
-)
+from ml_server.closures.c_grid import GradientClosure, Statics, mean_of_four, trim
 
 FILTER_WEIGHT = 0.0625  # 1/16: [1 2 1] x [1 2 1] sums to 16
 
@@ -48,15 +39,13 @@ PRESETS = {
 }
 
 
-class ZannaBolton2020(torch.nn.Module):
+class ZannaBolton2020(GradientClosure):
     """Subgrid momentum forcing from resolved velocity gradients.
 
     Zanna and Bolton 2020 (10.1029/2020GL088376), eq. 6, conservative form with the filters of
     Perezhogin et al. 2024 (10.1029/2023MS004104). `preset` is raw, smooth or reynolds; `gamma`
     replaces the strength of the preset. Stateless: no weights, nothing kept between calls.
     """
-
-    levels_independent = True
 
     def __init__(self, preset: str = "reynolds", gamma: float | None = None) -> None:
         super().__init__()
@@ -74,43 +63,7 @@ class ZannaBolton2020(torch.nn.Module):
     def extra_repr(self) -> str:
         return f"{self.preset!r}, gamma={self.gamma}, halo={self.halo}"
 
-    def forward(
-        self,
-        u: Tensor,
-        v: Tensor,
-        h: Tensor,
-        dx_t: Tensor,
-        dy_t: Tensor,
-        dx_u: Tensor,
-        dy_u: Tensor,
-        dx_v: Tensor,
-        dy_v: Tensor,
-        dx_f: Tensor,
-        dy_f: Tensor,
-        area_t: Tensor,
-        area_u: Tensor,
-        area_v: Tensor,
-        area_f: Tensor,
-        mask_t: Tensor,
-        mask_u: Tensor,
-        mask_v: Tensor,
-        mask_f: Tensor,
-    ) -> dict[str, Tensor]:
-        """Return su on east faces and sv on north faces [m s-2], each (level, y, x).
-
-        u, v [m s-1] on east and north faces and h [m] are (level, y, x), padded by at least
-        `halo` cells; lengths [m], areas [m2] and masks [0 or 1] are (y, x) or (1, y, x), padded
-        alike. The output has the padded shape: valid from `halo` cells inwards, 0 in the rim and
-        on closed faces. What dry points hold, NaN included, never enters.
-        """
-        require_padding(u, self.halo, f"ZannaBolton2020 {self.preset}")
-        statics = clean_statics(
-            (dx_t, dy_t, dx_u, dy_u, dx_v, dy_v, dx_f, dy_f, area_t, area_u, area_v, area_f),
-            (mask_t, mask_u, mask_v, mask_f),
-            u,
-        )
-        u, v, h = sea_only(u, v, h, statics)
-        gradients = velocity_gradients(u, v, statics)
+    def stress(self, gradients: Tensor, statics: Statics) -> Tensor:
         if self.sharpening_passes:
             mask_t, mask_f = statics.mask_t[..., 1:, 1:], statics.mask_f[..., :-1, :-1]
             weights = _filter_weights(mask_t, mask_f, mask_f)
@@ -122,12 +75,7 @@ class ZannaBolton2020(torch.nn.Module):
             )
             weights = _filter_weights(mask_t, mask_t, mask_f)
             stress = _smoothed(stress, weights, self.smoothing_passes)
-        su, sv = stress_divergence(stress, h, statics)
-        rim = (self.halo,) * 4
-        return {
-            "su": torch.nn.functional.pad(su, rim),
-            "sv": torch.nn.functional.pad(sv, rim),
-        }
+        return stress
 
 
 def _sharpened(fields: Tensor, weights: Tensor, passes: int) -> Tensor:

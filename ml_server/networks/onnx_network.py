@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_server.errors import PredictorError, brief
+from ml_server.inference.tuning import Seat, choose_threads
 from ml_server.networks.shapes import require_shape
 
 TYPES = {
@@ -37,8 +37,7 @@ class OnnxNetwork:
             ) from error
         self.file = path.name
         options = onnxruntime.SessionOptions()
-        # one thread a rank, as for torch: a second one on a busy core slows small kernels
-        options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
+        options.intra_op_num_threads = choose_threads("auto", Seat.of_environment())
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # errors alone
         try:

@@ -292,6 +292,16 @@ def test_fixed_sizes_that_fit(files: Path) -> None:
     assert np.asarray(network(fields(), ("su", "sv"))["su"]).shape == (NZ, NY + 4, NX + 4)
 
 
+def test_threads_of_onnxruntime(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenMP allows a list of numbers, and users write words."""
+    for said in ("2,1", "auto", ""):
+        monkeypatch.setenv("OMP_NUM_THREADS", said)
+        _, network = loaded(files, FORMATS["ONNX"])
+        given = fields()
+        answers = network(given, ("su", "sv"))
+        np.testing.assert_allclose(answers["su"], direct(given)[:, 0], atol=1e-6, rtol=0)
+
+
 def test_onnxruntime_is_asked_for(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(Exception, match=r"ONNX needs onnxruntime: pip install 'halocline\[onnx\]'"):
