@@ -30,6 +30,10 @@ from coupler.trace import ENDING, TRACE
 
 # How halocline's two sides, and models, begin the line that says why a job ended.
 REASON = re.compile(r"halocline: |[\w.-]+: error: ", re.IGNORECASE)
+# How Open MPI tells of a rank that ended without a word, over one line or two.
+LOST = re.compile(
+    r"rank (\d+) with PID \S+ on node \S+ (exited on signal [^.]+|exiting improperly)"
+)
 MORE = re.compile(r"  \S+:\d+: ")
 TAIL = 10  # lines of a log that says no reason
 
@@ -128,7 +132,9 @@ def _run(
 
         outcome = run_job(launch, log, show, progress.update, environment, options.timeout)
     if outcome.failed:
-        _explain(console, label, outcome, log)
+        models = label == "reference"  # which runs without workers
+        parts = [(c.name, c.ranks) for c in spec.components if not (models and c.is_worker)]
+        _explain(console, label, outcome, log, parts)
         return outcome
     speed = f", {spec.steps / outcome.seconds:.4g} steps/s" if spec.steps else ""
     steps = f"{spec.steps} steps in " if spec.steps else ""
@@ -139,17 +145,39 @@ def _run(
     return outcome
 
 
-def _explain(console: Console, label: str, outcome: Outcome, log: Path) -> None:
-    """The reasons that the ranks gave, once more at the end, where a reader looks."""
+def _explain(
+    console: Console, label: str, outcome: Outcome, log: Path, parts: Sequence[tuple[str, int]]
+) -> None:
+    """The reasons that the ranks gave, once more at the end, where a reader looks. `parts`: names
+    and ranks of the job's components."""
     lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
     reasons = failure_reasons(lines)
     say(console, f"{label} run failed: {outcome.reason}", "bold red")
+    if (lost := lost_rank(lines, parts)) is not None:
+        say(console, lost, "red")
     if reasons:
         say(console, "\n".join(reasons), "red")
     elif lines:
         say(console, f"the last lines of {log.name}:")
         say(console, "\n".join(lines[-TAIL:]))
     say(console, f"log: {log}")
+
+
+def lost_rank(lines: Sequence[str], parts: Sequence[tuple[str, int]]) -> str | None:
+    """Whose rank ended without a word, such as one that was killed; None if the log tells of none.
+
+    The launcher counts ranks over all components, `parts`: their names and ranks, in its order.
+    """
+    found = LOST.search(" ".join(lines))
+    if found is None:
+        return None
+    number = rank = int(found[1])
+    how = found[2].replace("exiting improperly", "ended without finalizing MPI")
+    for name, ranks in parts:
+        if rank < ranks:
+            return f"{name} rank {rank}, rank {number} of the job, {how}"
+        rank -= ranks
+    return None
 
 
 def failure_reasons(lines: list[str]) -> list[str]:

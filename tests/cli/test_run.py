@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from cli.toy import EXCHANGE_MODEL, command, environment, halocline, write_toy
-from coupler.command.coupled_run import failure_reasons
+from coupler.command.coupled_run import failure_reasons, lost_rank
 from coupler.command.job import exit_reason
 
 
@@ -189,3 +189,21 @@ def test_reasons_in_a_log() -> None:
     assert failure_reasons(log) == [log[2], log[3], log[7]]
     assert failure_reasons(log[5:7]) == log[5:7]
     assert failure_reasons(log[:2]) == []
+
+
+def test_whose_rank_was_lost() -> None:
+    """Open MPI 4.1's words; it counts over all components."""
+    parts = [("ocean", 2), ("closure", 3)]
+    killed = [
+        "mpirun noticed that process rank 4 with PID 0 on node vm exited on signal 9 (Killed)."
+    ]
+    told = "closure rank 2, rank 4 of the job, exited on signal 9 (Killed)"
+    assert lost_rank(killed, parts) == told
+    left = [
+        "mpirun has exited due to process rank 2 with PID 0 on",
+        "node vm exiting improperly. There are three reasons this could occur:",
+    ]
+    told = "closure rank 0, rank 2 of the job, ended without finalizing MPI"
+    assert lost_rank(left, parts) == told
+    assert lost_rank(left, parts[:1]) is None
+    assert lost_rank(["mpirun", "ended"], parts) is None
