@@ -165,7 +165,8 @@ class Component:
         self._declaration, self._segment = agreement.declaration, agreement.segment
         ranks = agreement.model.ranks
         self._model_ranks, self._leader = ranks, ranks[0]
-        self._statistics = Statistics(self.world, self.spec, bool(self._declaration.restart_file))
+        goes_on = self._declaration.start_date if self._declaration.restart_file else None
+        self._statistics = Statistics(self.world, self.spec, goes_on)
         self._partial = [c for c in agreement.channels if c.direction == PARTIAL]
         self._return_partial()  # first of all: hcl_start waits for it
         self._inboxes: list[Inbox] = []

@@ -8,8 +8,9 @@ Written from any number of worker ranks, read by any number: no decomposition is
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import netCDF4
@@ -62,23 +63,35 @@ def write_restart(
     if world.rank != 0:
         return
     try:
-        file_out = netCDF4.Dataset(partial, "w")
-    except OSError as error:
-        raise CouplingError(
-            f"coupling restart {path}: {error.strerror}; is its directory there, and writable?"
-        ) from error
-    with file_out:
-        file_out.title = f"Answers of {world.name} still owed; fields for it not yet complete"
-        file_out.date = np.int64(date)
-        file_out.component = world.name
-        for channel, lag, name, variable, parts in gathered:
-            if variable not in file_out.variables:
-                _define(file_out, channel, name, variable)
-            for box, part in zip(boxes[id(channel)] or (), parts or (), strict=True):
-                file_out[variable][lag, :, box.y0 : box.y1, box.x0 : box.x1] = part
-        for channel, field, held in halves:
-            _write_partial(file_out, channel, field, held or [])
-    os.replace(partial, path)
+        with netCDF4.Dataset(partial, "w") as file_out:
+            file_out.title = f"Answers of {world.name} still owed; fields for it not yet complete"
+            file_out.date = np.int64(date)
+            file_out.component = world.name
+            for channel, lag, name, variable, parts in gathered:
+                if variable not in file_out.variables:
+                    _define(file_out, channel, name, variable)
+                for box, part in zip(boxes[id(channel)] or (), parts or (), strict=True):
+                    file_out[variable][lag, :, box.y0 : box.y1, box.x0 : box.x1] = part
+            for channel, field, held in halves:
+                _write_partial(file_out, channel, field, held or [])
+        os.replace(partial, path)
+    except (OSError, RuntimeError) as error:  # netCDF4 tells of a full disk by a RuntimeError
+        raise CouplingError(_unwritten(path, error)) from error
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def _unwritten(path: Path, error: OSError | RuntimeError) -> str:
+    """Why there is no restart; one that was there before is still whole."""
+    said = getattr(error, "strerror", None) or str(error)
+    if not path.parent.is_dir():
+        return f"coupling restart {path}: {said}; its directory is not there"
+    free = shutil.disk_usage(path.parent).free
+    return (
+        f"coupling restart {path}: {said}; is its directory writable, and is there room? "
+        f"{free / 1e6:,.1f} MB are free"
+    )
 
 
 def _partial_name(channel: Channel, field: FieldSpec) -> str:

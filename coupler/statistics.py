@@ -58,11 +58,11 @@ def _owned(channel: Channel, array: Array, outside: NDArray[np.bool_] | None) ->
 class Statistics:
     """Rank 0 writes <component>_statistics.csv; the ranks with cells tell it what they saw."""
 
-    def __init__(self, world: World, spec: CouplingSpec, goes_on: bool) -> None:
-        """`goes_on`: the run continues another, and so does its table."""
+    def __init__(self, world: World, spec: CouplingSpec, start: int | None) -> None:
+        """`start`: the run continues another from that date on, and so does its table."""
         self.world, self.spec = world, spec
         self.path = Path(f"{world.name}_statistics.csv")
-        self._append = goes_on and self.path.exists()
+        self._start, self._append = start, False
         self._sent: list[tuple[MPI.Request, Words]] = []
 
     def take(
@@ -90,14 +90,21 @@ class Statistics:
     def _write(self, rows: Sequence[tuple[object, ...]]) -> None:
         """Complete lines at once: a run that fails later leaves what it saw."""
         try:
+            earlier = [] if self._append else [COLUMNS, *self._earlier()]
             with self.path.open("a" if self._append else "w", newline="") as file:
-                writer = csv.writer(file, lineterminator="\n")
-                if not self._append:
-                    writer.writerow(COLUMNS)
-                writer.writerows(rows)
+                csv.writer(file, lineterminator="\n").writerows([*earlier, *rows])
         except OSError as error:
             raise CouplingError(f"statistics {self.path}: {error.strerror}") from error
         self._append = True
+
+    def _earlier(self) -> list[list[str]]:
+        """What the run that this one continues saw before `start`; it may have gone on farther,
+        and then failed."""
+        if self._start is None or not self.path.exists():
+            return []
+        with self.path.open(newline="") as file:
+            table = [row for row in csv.reader(file) if len(row) == len(COLUMNS)]
+        return [row for row in table if row != list(COLUMNS) and int(row[0]) < self._start]
 
     def _others(self, channel: Channel) -> list[int]:
         """The other ranks that own cells, in the job's numbers."""

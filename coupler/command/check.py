@@ -13,7 +13,9 @@ from coupler.command.launch import files_named, find_executable_of
 from coupler.command.launcher import Launcher
 from coupler.command.mpis import Side, mpi_of_executable, mpi_of_launcher, mpi_of_python, pairing
 from coupler.command.plan import build_plan, grid_of, plan_decompositions
+from coupler.command.regrid_remarks import regrid_remarks
 from coupler.command.tables import size_text
+from coupler.grids.grid import GridError
 from coupler.regridding.exchange_weights import field_weights, row_planner
 from coupler.routing.decomposition import Box
 from coupler.spec import ComponentSpec, CouplingSpec, ExchangeSpec
@@ -54,6 +56,11 @@ def check_spec(spec: CouplingSpec, load: bool = True, launcher: Launcher | None 
     for exchange in spec.exchanges:
         if exchange.regrid is not None:
             _check_weights(spec, exchange, findings)
+    try:
+        findings.warnings += regrid_remarks(spec)
+    except (GridError, WeightsError, OSError) as error:
+        if not findings.errors:  # of a geometry that no weights were made from
+            findings.errors.append(str(error))
     return findings
 
 

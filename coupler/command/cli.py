@@ -22,6 +22,7 @@ from coupler.command.fitting import with_measured_halos
 from coupler.command.launcher import Launcher, find_launcher
 from coupler.command.pictures import draw_finished, draw_timeline, draw_weights, draw_worker
 from coupler.command.plan import build_plan, choose_worker, parse_ranks, plan_json, with_ranks
+from coupler.command.regrid_remarks import regrid_remarks
 from coupler.command.replay_run import ReplayOptions, replay_record
 from coupler.command.seams import check_seams
 from coupler.command.slurm import slurm_options, slurm_script
@@ -140,7 +141,7 @@ def _weights(options: argparse.Namespace, console: Console) -> int:
     if options.json:
         print(json.dumps(weights_json(items), indent=2))
     else:
-        print_weights(console, items)
+        print_weights(console, items, regrid_remarks(spec))
     if options.plot is None:
         return 0
     path = options.plot if options.plot.name else Path(f"{spec.path.stem}.weights.png")

@@ -9,10 +9,11 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import TextIO
 
 from coupler.command.launch import Launch
 
@@ -45,9 +46,10 @@ def run_job(
     """Run to the end. Each line goes to `log` and, without its line end, to `show`.
 
     `tick` is called every TICK; `environment` comes beside that of `launch`. Ctrl-C, SIGTERM and
-    `timeout` [s] end the job and wait for it.
+    `timeout` [s] end the job and wait for it. Raises OSError where there can be no `log`.
     """
     begun = time.perf_counter()
+    kept = log.open("w", encoding="utf-8", buffering=1)
     process = subprocess.Popen(
         launch.command,
         cwd=launch.directory,
@@ -60,7 +62,7 @@ def run_job(
         bufsize=1,
         start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the job
     )
-    reader = threading.Thread(target=_copy, args=(process, log, show), daemon=True)
+    reader = threading.Thread(target=_copy, args=(process, kept, show), daemon=True)
     reader.start()
     reason = ""
     code = None
@@ -96,17 +98,25 @@ def exit_reason(code: int) -> str:
         return f"exit code {code}"
 
 
-def _copy(process: subprocess.Popen[str], log: Path, show: Callable[[str], None]) -> None:
+def _copy(process: subprocess.Popen[str], log: TextIO, show: Callable[[str], None]) -> None:
+    """Whatever happens to the log or to who looks on: a pipe that nobody reads stops the job."""
     assert process.stdout is not None
-    shown = True
-    with log.open("w", encoding="utf-8", buffering=1) as file:
-        for line in process.stdout:
-            file.write(line)
-            try:
-                if shown:
-                    show(line.rstrip("\r\n"))
-            except (OSError, SystemExit):  # as in `halocline run ... | head`
-                shown = False  # and go on reading: a full pipe would stop the job
+    logged = shown = True
+    for line in process.stdout:
+        lines = [line.rstrip("\r\n")]
+        try:
+            if logged:
+                log.write(line)
+        except OSError as error:  # a full disk
+            logged = False
+            lines.append(f"{log.name}: {error.strerror}; what comes now is only shown here")
+        try:
+            for text in lines if shown else ():
+                show(text)
+        except (OSError, SystemExit):  # as in `halocline run ... | head`
+            shown = False
+    with suppress(OSError):  # what could not be written is tried once more
+        log.close()
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from coupler.command.tables import say
-from coupler.grids.grid import Grid, GridError, remarks
+from coupler.grids.grid import Grid, GridError
 from coupler.grids.make import grid_of
 from coupler.spec import CouplingSpec, ExchangeSpec
 from coupler.spec.document import SpecError
@@ -87,10 +87,8 @@ def weights_json(items: list[Regridded]) -> list[dict[str, Any]]:
     ]
 
 
-def print_weights(console: Console, items: list[Regridded]) -> None:
-    for text in dict.fromkeys(
-        text for item in items for grid in (item.source, item.target) for text in remarks(grid)
-    ):
+def print_weights(console: Console, items: list[Regridded], suspicious: list[str]) -> None:
+    for text in suspicious:
         say(console, f"warning  {text}", "yellow")
     for item in items:
         _print_one(console, item)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import yaml
 
+MOST = 2**31 - 1  # a Fortran model's sizes and counts have 32 bits
+
 
 class SpecError(Exception):
     """One or more mistakes in a coupling spec or in what it names; one line each."""
@@ -64,7 +66,8 @@ class Value:
         return f"{self.path.name}:{(self.key or self.node).start_mark.line + 1}"
 
     def wrong(self, expected: str) -> None:
-        self.problems.add(self.place, f"{self.name}: got {self.text()}, expected {expected}")
+        name = self.name or "the spec"
+        self.problems.add(self.place, f"{name}: got {self.text()}, expected {expected}")
 
     def text(self) -> str:
         if isinstance(self.node, yaml.ScalarNode):
@@ -161,14 +164,17 @@ class Value:
 
     def integer(self, default: int, minimum: int, otherwise: str = "") -> int:
         """`otherwise`: what else could be written here."""
+        expected = f"{minimum} or more"
         if isinstance(self.node, yaml.ScalarNode):
             try:
                 number = int(self.node.value)
             except ValueError:
                 number = minimum - 1
-            if number >= minimum:
+            if minimum <= number <= MOST:
                 return number
-        self.wrong(f"a whole number, {minimum} or more{otherwise and f', {otherwise}'}")
+            if number > MOST:
+                expected = f"{minimum} to {MOST}"
+        self.wrong(f"a whole number, {expected}{otherwise and f', {otherwise}'}")
         return default
 
     def number(self, default: float) -> float:

@@ -53,7 +53,7 @@ def _read_count(value: Value | None, *words: str) -> int | str:
     text = value.string(words[0])
     if text in words:
         return text
-    if text.isdigit() and int(text) > 0:
+    if text.isdecimal() and len(text) < 10 and int(text) > 0:
         return int(text)
     value.wrong(f"{' or '.join(words)}, or a whole number above 0")
     return words[0]

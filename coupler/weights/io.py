@@ -170,25 +170,33 @@ def write_weights(
     source: Grid | None = None,
     target: Grid | None = None,
 ) -> None:
-    """`weights` as a new file; with the grids, their centres and masks are in it, too."""
-    with netCDF4.Dataset(path, "w", format="NETCDF3_64BIT_OFFSET") as file:
-        if kind == "yac":
-            _write_yac(file, weights)
-            return
-        names = RMP if kind == "rmp" else ESMF
-        file.Conventions = "SCRIP" if kind == "rmp" else "CF-1.8"
-        file.title = "Weights written by Halocline"
-        file.normalization = weights.normalisation[:4] + "area"
-        file.createDimension(names.links, weights.value.size)
-        if kind == "rmp":
-            file.createDimension("num_wgts", 1)
-        _write_links(file, names, weights)
-        sides = (
-            (names.source, weights.source_shape, weights.source_area, None, source),
-            (names.target, weights.target_shape, weights.target_area, weights.fraction, target),
-        )
-        for side, shape, area, fraction, grid in sides:
-            _write_side(file, side, shape, area, fraction, grid)
+    """`weights` as a new file; with the grids, their centres and masks are in it, too. Raises
+    OSError where it cannot be written."""
+    # made in memory: netCDF4 crashes behind a classic file for which there was no room
+    file = netCDF4.Dataset(path.name, "w", format="NETCDF3_64BIT_OFFSET", memory=1)
+    if kind == "yac":
+        _write_yac(file, weights)
+    else:
+        _write_scrip(file, weights, RMP if kind == "rmp" else ESMF, source, target)
+    path.write_bytes(file.close())
+
+
+def _write_scrip(
+    file: netCDF4.Dataset, weights: Weights, names: Names, source: Grid | None, target: Grid | None
+) -> None:
+    file.Conventions = "SCRIP" if names is RMP else "CF-1.8"
+    file.title = "Weights written by Halocline"
+    file.normalization = weights.normalisation[:4] + "area"
+    file.createDimension(names.links, weights.value.size)
+    if names is RMP:
+        file.createDimension("num_wgts", 1)
+    _write_links(file, names, weights)
+    sides = (
+        (names.source, weights.source_shape, weights.source_area, None, source),
+        (names.target, weights.target_shape, weights.target_area, weights.fraction, target),
+    )
+    for side, shape, area, fraction, grid in sides:
+        _write_side(file, side, shape, area, fraction, grid)
 
 
 class Side(NamedTuple):

@@ -46,18 +46,28 @@ def weights_between(source: GridSpec, target: GridSpec, regrid: RegridSpec) -> W
             return read_weights(regrid.weights, *shapes)
         grids = grid_of(source), grid_of(target)
         path = cached_path(*grids, regrid)
-        with _one_at_a_time(path):
-            if not path.is_file():
-                made = make_weights(*grids, regrid, are_nested(source, target))
-                part = path.with_suffix(f".{os.getpid()}")
-                write_weights(part, made, "rmp", *grids)
-                part.rename(path)  # at once: a reader finds a whole file, or none
+        if not path.is_file():  # what is there can be read where nothing can be written
+            with _one_at_a_time(path):
+                if not path.is_file():
+                    _keep(path, make_weights(*grids, regrid, are_nested(source, target)), *grids)
         return read_weights(path, grids[0].shape, grids[1].shape)
     except (GridError, WeightsError) as error:
         raise WeightsError(f"{regrid.place}: {error}") from error
     except OSError as error:
         text = f"{error.filename}: {error.strerror}" if error.filename else f"{error}"
         raise WeightsError(f"{regrid.place}: {text}") from error
+
+
+def _keep(path: Path, made: Weights, source: Grid, target: Grid) -> None:
+    """At once: a reader finds a whole file, or none. Raises WeightsError."""
+    part = path.with_suffix(f".{os.getpid()}")
+    try:
+        write_weights(part, made, "rmp", source, target)
+        part.rename(path)
+    except OSError as error:
+        raise WeightsError(f"{path}: got no file of the weights made: {error.strerror}") from error
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def make_weights(source: Grid, target: Grid, regrid: RegridSpec, made_of_other: bool) -> Weights:

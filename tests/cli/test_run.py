@@ -14,7 +14,8 @@ import pytest
 
 from cli.toy import EXCHANGE_MODEL, command, environment, halocline, write_toy
 from coupler.command.coupled_run import failure_reasons, lost_rank
-from coupler.command.job import exit_reason
+from coupler.command.job import exit_reason, run_job
+from coupler.command.launch import Launch
 
 
 def test_dry_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,6 +135,16 @@ def test_nobody_reads_on(tmp_path: Path) -> None:
     line = f"{' '.join(command('run', 'toy.yaml'))} | head -1"
     subprocess.run(["sh", "-c", line], cwd=tmp_path, env=environment(), check=True, timeout=30)
     assert not processes_in(tmp_path)
+
+
+def test_the_log_cannot_be_written(tmp_path: Path) -> None:
+    """A full disk: what the job prints is still shown, and its end is its own."""
+    shown: list[str] = []
+    launch = Launch(tmp_path, {}, ("sh", "-c", "echo first; echo second; exit 3"))
+    done = run_job(launch, Path("/dev/full"), shown.append, lambda: None, {}, 20)
+    said = "/dev/full: No space left on device; what comes now is only shown here"
+    assert shown == ["first", said, "second"]
+    assert (done.code, done.reason) == (1, "exit code 3")
 
 
 def test_timeout_is_a_time(tmp_path: Path) -> None:

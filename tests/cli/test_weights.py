@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import re
+import resource
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ import netCDF4
 import numpy as np
 import pytest
 
+from coupler.command.check import check_spec
 from coupler.command.cli import main
 from coupler.grids.make import grid_of, rectilinear_grid
 from coupler.spec.document import SpecError
@@ -123,9 +125,15 @@ def test_weights_made_elsewhere(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert f"case.yaml:11: {tmp_path / 'rmp.nc'}: no such file" in capsys.readouterr().err
 
 
-def test_a_small_ocean_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """As where a mask of OASIS was written into a file that has the other convention."""
-    with netCDF4.Dataset(tmp_path / "grid.nc", "w") as file:
+OF_FILE = (
+    "size: {x: 24, y: 12}, boundary: {x: periodic}, geometry: {kind: latlon}",
+    "geometry: {file: grid.nc, kind: cf}",
+)
+
+
+def grid_file(path: Path) -> None:
+    """36 x 18 cells, of which 13 are active."""
+    with netCDF4.Dataset(path, "w") as file:
         for name, size, units in (("lon", 36, "degrees_east"), ("lat", 18, "degrees_north")):
             file.createDimension(name, size)
             axis = file.createVariable(name, "f8", (name,))
@@ -134,14 +142,70 @@ def test_a_small_ocean_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str
         mask = file.createVariable("mask", "i1", ("lat", "lon"))
         mask[:] = 0
         mask[9, :13] = 1
-    change = (
-        "size: {x: 24, y: 12}, boundary: {x: periodic}, geometry: {kind: latlon}",
-        "geometry: {file: grid.nc, kind: cf}",
-    )
-    assert main(["weights", str(written(tmp_path, change))]) == 0
+
+
+def test_a_small_ocean_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As where a mask of OASIS was written into a file that has the other convention."""
+    grid_file(tmp_path / "grid.nc")
+    spec = written(tmp_path, OF_FILE)
+    assert main(["weights", str(spec)]) == 0
     said = capsys.readouterr().out
     assert "warning  grid 'ocean': 2.0% of the cells are active: that is a small ocean" in said
     assert "OASIS masks have 0 where a cell is active, SCRIP and NEMO 1" in said
+    assert "2.0% of the cells are active" in " ".join(check_spec(load_spec(spec), False).warnings)
+
+
+def test_weights_made_with_another_mask_are_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All 36 x 18 cells were sources, and 13 are ocean."""
+    grid_file(tmp_path / "grid.nc")
+    source = rectilinear_grid("s", np.linspace(0, 360, 37), np.linspace(-90, 90, 19))
+    target = rectilinear_grid("t", np.linspace(-180, 180, 11), np.linspace(-90, 90, 7))
+    made = conservative(source, target, "fraction")
+    write_weights(tmp_path / "rmp.nc", made)
+    spec = written(tmp_path, OF_FILE, ("method: conservative", "weights: rmp.nc"))
+    masked = int(
+        (made.source // 36 != 9).sum() + (made.source % 36 >= 13)[made.source // 36 == 9].sum()
+    )
+    said = f"case.yaml:11: {masked} of {made.value.size} links of rmp.nc come from cells of"
+    assert main(["weights", str(spec)]) == 0
+    assert said in capsys.readouterr().out.replace(",", "")
+    assert said in " ".join(check_spec(load_spec(spec), False).warnings).replace(",", "")
+
+
+def test_a_fold_that_is_lost_is_said(tmp_path: Path) -> None:
+    kept = ("boundary: {x: periodic}, geometry: {kind: latlon}", "boundary: {x: periodic}")
+    pairs = ("to: world", "to: coarse"), ("from: world", "from: coarse")
+    for pivot, lost in (("T", True), ("F", False)):
+        fold = (kept[0], f"boundary: {{x: periodic, north: fold {pivot}}}")
+        change = (*pairs, fold, ("fallback: nearest", "fallback: 0"))
+        warnings = check_spec(load_spec(written(tmp_path, *change)), False).warnings
+        assert lost == any("grid 'coarse' is closed in the north: the fold" in w for w in warnings)
+
+
+def test_weights_that_are_there_need_no_room(tmp_path: Path) -> None:
+    """In a directory that cannot be written; as root nearly all can, but for a lock that is none."""
+    spec = written(tmp_path)
+    assert main(["weights", str(spec)]) == 0
+    for lock in (tmp_path / "weights").glob("*.lock"):
+        lock.unlink()
+        lock.mkdir()
+    assert main(["weights", str(spec)]) == 0
+
+
+def test_a_full_disk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Said with the place, and nothing is left that looks like weights."""
+    spec = written(tmp_path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        assert main(["weights", str(spec)]) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    said = capsys.readouterr().err
+    assert re.search(r"case\.yaml:11: .*ocean_world_conservative_\w+\.nc.*: ", said), said
+    assert [path.suffix for path in (tmp_path / "weights").iterdir()] == [".lock", ".lock"]
 
 
 MISTAKES = {

@@ -6,19 +6,21 @@ from __future__ import annotations
 
 import csv
 import re
+import resource
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from mpi4py import MPI
 
 from coupled.exchange import WHOLE
 from coupled.series import DT, HALVES, SUCCESS, UNEVEN, Series, run_series
 from coupler.channel import Channel
-from coupler.protocol import PARTIAL
-from coupler.restart import read_partial
+from coupler.protocol import IN, PARTIAL
+from coupler.restart import read_partial, write_restart
 from coupler.routing.decomposition import Box, decompose
 from coupler.spec.load import load_spec
 from coupler.world import CouplingError, World
@@ -70,6 +72,21 @@ def test_a_run_in_parts_has_the_bits_of_a_whole_one(
     assert statistics(tmp_path / "parts") == statistics(tmp_path / "whole")
 
 
+def test_a_run_that_went_on_and_failed_is_not_in_the_table_twice(tmp_path: Path) -> None:
+    """The run from the restart has the dates behind it anew."""
+    whole = Series(boxes=WHOLE, workers=1, steps=9)
+    run_series(tmp_path, replace(whole, steps=5))
+    first = statistics(tmp_path)
+    (tmp_path / "restart.worker.nc").rename(tmp_path / "kept.worker.nc")
+    run_series(tmp_path, whole)
+    table = statistics(tmp_path)
+    assert table != first
+    torn = "80,model,worker,now,0.5"  # of the line at which it failed
+    (tmp_path / "worker_statistics.csv").write_text(table + torn)
+    run_series(tmp_path, replace(whole, start=5 * DT, steps=4), "kept.nc")
+    assert statistics(tmp_path) == table
+
+
 def test_statistics_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
     tables = []
     for workers in (1, 2, 3):
@@ -85,6 +102,33 @@ def test_statistics_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> No
     want = [values.min(), values.max(), total / values.size, total, 0]
     names = ("min", "max", "mean", "sum", "nan_count")
     assert [float(rows[0][name]) for name in names] == want
+
+
+def test_a_full_disk_keeps_the_restart_that_is_there(tmp_path: Path) -> None:
+    comm = MPI.COMM_SELF
+    world = World(comm, comm, "worker", {}, 1.0, comm)
+    (tmp_path / "case.yaml").write_text(yaml.safe_dump(Series().spec(), sort_keys=False))
+    exchange = load_spec(tmp_path / "case.yaml").exchanges[2]
+    box, model = Box(0, 7, 0, 5), decompose("model", 7, 5, 1)
+    channel = Channel(exchange, 1, IN, 1, exchange.fields, box, model, ())
+    file, path = str(tmp_path / "restart.nc"), tmp_path / "restart.worker.nc"
+
+    def write(value: float) -> None:
+        write_restart(world, file, 60, [(channel, [{"slow": np.full((1, 5, 7), value)}])])
+
+    write(1.0)
+    before = path.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
+    try:
+        with pytest.raises(
+            CouplingError, match=r"restart\.worker\.nc: .*is there room\? .* MB are"
+        ):
+            write(2.0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == before
+    assert [item.name for item in tmp_path.glob("*.nc*")] == ["restart.worker.nc"]
 
 
 WRONG = {

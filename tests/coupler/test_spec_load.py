@@ -197,6 +197,12 @@ WRONG = {
     "unknown root key": ("components:", "compnents:", "unknown key 'compnents'; did you mean"),
     "missing root key": ("components:", "compnents:", "basin.yaml:1: missing key 'components'"),
     "missing key": ("from: closure\n    to", "to", ":28: missing key 'from'"),
+    "more than 32 bits": (
+        "halo: 3",
+        "halo: 9999999999",
+        ":22: halo: got '9999999999', expected a whole number, 0 to 2147483647, or 'auto'",
+    ),
+    "no document of keys": (SPEC, "- a", "basin.yaml:1: the spec: got a list, expected a mapping"),
     "key twice": ("    halo: 3", "    halo: 3\n    halo: 2", ":23: 'halo' is written twice"),
     "field twice": ("h: {levels: 1}", "u: {levels: 1}", ":26: 'u' is written twice"),
     "field twice in a list": ("{su: {point: U, kind: vector_i}}", "[su, su]", "'su' is listed tw"),

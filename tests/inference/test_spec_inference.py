@@ -43,6 +43,9 @@ MISTAKES = {
     "inference: {threads: 0}": (
         "toy.yaml:7: threads: got '0', expected auto, or a whole number above 0"
     ),
+    f"inference: {{threads: {10**12}}}": (
+        f"toy.yaml:7: threads: got '{10**12}', expected auto, or a whole number above 0"
+    ),
     "inference: {chunk: some}": (
         "toy.yaml:7: chunk: got 'some', expected auto or all, or a whole number above 0"
     ),

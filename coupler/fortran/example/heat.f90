@@ -1,5 +1,6 @@
 ! SPDX-License-Identifier: MIT
 !> Heat spreads on a periodic sheet. How it is heated, a Python function says: heating.py.
+!> With the directory of halocline.pc on PKG_CONFIG_PATH (here .venv/lib/pkgconfig):
 !>   mpifort $(pkg-config --cflags halocline) heat.f90 $(pkg-config --libs halocline) -o heat
 !>   mpirun -n 2 ./heat : -n 1 python -m mpi4py -m ml_server heat.yaml --component thermostat
 program heat
