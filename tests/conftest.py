@@ -9,6 +9,8 @@ from hypothesis import settings
 # timings belong in benchmarks: a busy machine must not fail a property
 settings.register_profile("no deadline", parent=settings(), deadline=None)
 settings.load_profile("no deadline")
+# by hand: ./run test --hypothesis-profile thorough tests/coupler
+settings.register_profile("thorough", parent=settings(), deadline=None, max_examples=2000)
 
 
 @pytest.fixture(autouse=True)

@@ -17,6 +17,7 @@ from coupler.command.pieces import pieces
 from coupler.routing.decomposition import decompose
 from coupler.routing.router import route_to_worker
 from coupler.spec import FieldSpec, GridSpec
+from coupling_cases import examples
 
 sides = st.sampled_from(["closed", "periodic"])
 fields = st.builds(
@@ -50,7 +51,7 @@ def way(grid: GridSpec, i: int, j: int, row: int, column: int) -> str:
     return "wall" if wall_x or wall_y else "periodic"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(grids(), fields, st.integers(0, 3), st.integers(1, 6), st.integers(1, 6))
 def test_pieces_are_what_each_cell_shows(grid, field, halo, ranks, workers) -> None:
     model = decompose("model", grid.nx, grid.ny, ranks)

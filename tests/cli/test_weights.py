@@ -185,7 +185,7 @@ def test_a_fold_that_is_lost_is_said(tmp_path: Path) -> None:
 
 
 def test_weights_that_are_there_need_no_room(tmp_path: Path) -> None:
-    """In a directory that cannot be written; as root nearly all can, but for a lock that is none."""
+    """Where nothing can be written; root can nearly anywhere, but not in a lock that is none."""
     spec = written(tmp_path)
     assert main(["weights", str(spec)]) == 0
     for lock in (tmp_path / "weights").glob("*.lock"):

@@ -17,6 +17,7 @@ from coupler.routing.boundary import Fold, Run
 from coupler.routing.decomposition import decompose
 from coupler.routing.router import route_to_worker
 from coupler.spec import FieldSpec, GridSpec
+from coupling_cases import examples
 
 
 def routed(grid: GridSpec, field: FieldSpec, ranks: int, workers: int, halo: int):
@@ -52,7 +53,7 @@ fields = st.builds(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400))
 @given(
     half=st.integers(1, 6),
     ny=st.integers(2, 9),
@@ -73,7 +74,7 @@ def test_fold_against_brute_force(half, ny, pivot, field, ranks, workers, data) 
             assert value == expected, (y, x)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(
     nx=st.integers(1, 7),
     ny=st.integers(1, 7),

@@ -12,7 +12,7 @@ from coupler.routing.decomposition import Box, Decomposition
 from coupler.routing.padding import Padding
 from coupler.routing.router import owned_cells, route_to_worker
 from coupler.spec import FieldSpec, GridSpec
-from coupling_cases import partitions
+from coupling_cases import examples, partitions
 
 KINDS = st.sampled_from(["scalar", "vector_i", "vector_j", "east"])
 
@@ -33,7 +33,7 @@ def cases(draw: st.DrawFn) -> tuple[GridSpec, FieldSpec, int]:
     )
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.data(), cases())
 def test_padding_is_what_a_worker_receives(
     data: st.DataObject, case: tuple[GridSpec, FieldSpec, int]
@@ -62,7 +62,7 @@ def test_padding_is_what_a_worker_receives(
     assert filled <= owners
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(cases())
 def test_what_a_run_records_as_owned_is_enough(case: tuple[GridSpec, FieldSpec, int]) -> None:
     """Padded from what one worker saw, whatever lay in the cells that are images in the grid."""

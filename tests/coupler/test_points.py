@@ -39,7 +39,7 @@ from coupler.routing.router import (
 )
 from coupler.spec import FieldSpec, GridSpec
 from coupler.transport import packing
-from coupling_cases import most_bytes, packed, unpacked, values
+from coupling_cases import examples, most_bytes, packed, unpacked, values
 
 Lists = list[list[int]]  # of each rank, cells from 0 in the order of its array
 
@@ -113,7 +113,7 @@ def looked_up(grid: IndexLists, parts: list[Owners], spans: np.ndarray) -> Owner
     return Owners(*(np.concatenate(column) for column in columns))
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250))
 @given(st.data(), folded_or_not(), st.integers(1, 5), st.sampled_from([0, 10**6]), most_bytes)
 def test_index_lists_against_brute_force(
     data: st.DataObject, grid: GridSpec, ranks: int, row: int, most: int
@@ -204,7 +204,7 @@ def numbered(grid: GridSpec, owned: set[int], padded: Box) -> np.ndarray:
     return np.nan_to_num(filled(CELLS, grid, numbers, owned, padded)[0], nan=-1.0).astype(np.int64)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(st.data(), folded_or_not(), st.integers(1, 4), st.integers(0, 12))
 def test_boxes_with_holes(data: st.DataObject, grid: GridSpec, ranks: int, halo: int) -> None:
     """A model of boxes of which some are dropped: the same mask as from lists of their cells."""

@@ -25,6 +25,7 @@ from coupler.record.recorder import Place, Recorder
 from coupler.routing.decomposition import decompose
 from coupler.spec import CouplingSpec
 from coupler.spec.load import load_spec
+from coupling_cases import examples
 
 NX, NY, NZ, HALO, DT = 7, 5, 2, 1, 10
 EXCHANGES = [
@@ -187,7 +188,7 @@ def indices(size: int) -> st.SearchStrategy[Any]:
     return st.integers(-size, size - 1) | st.builds(slice, ends, ends, steps)
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(st.data())
 def test_any_index_reads_what_the_whole_array_has_there(
     recorded: Record, data: st.DataObject

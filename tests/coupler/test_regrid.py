@@ -25,7 +25,7 @@ from coupler.routing.router import route_cells
 from coupler.spec import ExchangeSpec, FieldSpec, GridSpec, Normalisation, RegridSpec
 from coupler.transport.packing import unpack, whole
 from coupler.weights import Weights, WeightsError, apply, weights_of
-from coupling_cases import halos, sizes, worker_decompositions
+from coupling_cases import examples, halos, sizes, worker_decompositions
 from regrid_cases import owners_of, random_weights, sent, some_fields, worker_grids
 
 
@@ -64,7 +64,7 @@ def bits(array: np.ndarray) -> np.ndarray:
     return (array + 0.0).view(np.int64)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(st.data(), sizes, sizes, worker_grids(), halos, some_fields(), st.integers(0, 2**32))
 def test_padded_boxes_are_slices_of_the_globally_regridded_field(
     data: st.DataObject,
@@ -116,7 +116,7 @@ def test_padded_boxes_are_slices_of_the_globally_regridded_field(
             np.testing.assert_array_equal(owned.ravel(), marks)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50))
 @given(st.data(), sizes, sizes, worker_grids(), some_fields(), st.integers(0, 2**32))
 def test_every_cell_of_the_model_is_answered_once_from_cells_that_several_ranks_have(
     data: st.DataObject,

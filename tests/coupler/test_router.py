@@ -20,6 +20,7 @@ from coupler.routing.router import (
 from coupler.spec import FieldSpec, GridSpec
 from coupler.transport.packing import pack, unpack
 from coupling_cases import (
+    examples,
     fields,
     grids,
     halos,
@@ -75,7 +76,7 @@ class CountingArray:
         self.written[where] += 1
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(st.data(), grids(), halos, fields(), most_bytes)
 def test_padded_cells_are_filled_once_with_the_value_of_their_owner(
     data: st.DataObject, grid: GridSpec, halo: int, fields: tuple[FieldSpec, ...], most: int
@@ -111,7 +112,7 @@ def test_padded_cells_are_filled_once_with_the_value_of_their_owner(
             np.testing.assert_array_equal(unowned_cells(messages, index, box, halo), ~owned)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(st.data(), grids(), fields(), most_bytes)
 def test_every_model_cell_is_answered_once(
     data: st.DataObject, grid: GridSpec, fields: tuple[FieldSpec, ...], most: int

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from coupler.spec import CouplingSpec
 from coupler.spec.document import SpecError
 from coupler.spec.load import load_spec
+from coupling_cases import examples
 
 SPEC = """\
 run:
@@ -450,7 +451,7 @@ odd = st.sampled_from(
     ["", "~", "1e400", "-1", "0x10", ".inf", "2020-99-99", "'", "\t", "é", "\x07"]
 )
 bulk = settings(
-    max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(250), suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

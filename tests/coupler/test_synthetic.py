@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from coupler.model.synthetic import SPEED, Synthetic, parse_limits
 from coupler.routing.decomposition import Box
 from coupler.spec import FieldSpec, GridSpec
-from coupling_cases import partitions
+from coupling_cases import examples, partitions
 
 NX, NY = 24, 20
 NAMES = st.sampled_from(["u", "h", "mask_u", "dx_t", "temperature"])
@@ -22,7 +22,7 @@ def synthetic(name: str, point: str = "T", kind: str = "scalar", **sides: str) -
     return Synthetic(FieldSpec(name, point, kind, "zero", 2, ""), grid, 10, 1)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.data(), NAMES, st.sampled_from("TUVF"), st.integers(0, 1000))
 def test_boxes_put_together_are_the_whole(
     data: st.DataObject, name: str, point: str, date: int

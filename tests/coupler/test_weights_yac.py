@@ -115,6 +115,26 @@ def test_gates_on_the_tripolar_grid(
     assert report(filled(weights, source, target), source, target).empty == 0
 
 
+# mean misfit [%] between 1 and 2 degrees, second order, of YAC 3.21
+SECOND = {
+    (360, 180): {"sinusoid": 0.0073, "harmonic": 0.071, "vortex": 0.039, "gulfstream": 0.036},
+    (180, 360): {"sinusoid": 0.0076, "harmonic": 0.103, "vortex": 0.051, "gulfstream": 0.062},
+}
+
+
+@needs_yac
+@pytest.mark.parametrize("pair", SECOND)
+def test_second_order_between_one_and_two_degrees(pair: tuple[int, int]) -> None:
+    source, target = (world(nx, nx // 2) for nx in pair)
+    said = report(yac_weights(source, target, "conservative2", "fraction"), source, target)
+    assert said.empty == 0
+    for name, expected in SECOND[pair].items():
+        assert 100 * said.functions[name].mean == pytest.approx(expected, rel=0.02)
+        kept = said.functions[name].source_conservation
+        assert kept is not None
+        assert kept <= 1e-12
+
+
 @needs_yac
 def test_land_and_the_fold_have_no_part(
     made: dict[tuple[str, Method], tuple[Weights, Grid, Grid]],
