@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Settings of all tests."""
 
+import os
 import sys
 
 import pytest
@@ -11,6 +12,9 @@ settings.register_profile("no deadline", parent=settings(), deadline=None)
 settings.load_profile("no deadline")
 # by hand: ./run test --hypothesis-profile thorough tests/coupler
 settings.register_profile("thorough", parent=settings(), deadline=None, max_examples=2000)
+
+# Open MPI's own choice on a machine without a fabric, after it has looked for one: 0.2 s a job
+os.environ.setdefault("OMPI_MCA_pml", "ob1")
 
 
 @pytest.fixture(autouse=True)

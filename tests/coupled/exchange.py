@@ -114,6 +114,5 @@ def run_exchange(
         (len(case.boxes), [fortran_test("exchange_model"), *case.arguments()]),
         (case.workers, partner or python("exchange_worker.py", "case.yaml")),
         *more,
-        timeout=60,
         check=check,
     )

@@ -102,4 +102,4 @@ def run_series(
     f90nml.Namelist({"case": case.namelist(restart)}).write(directory / "case.nml", force=True)
     worker = python("series_worker.py", "case.yaml", str(case.origin), str(case.bits))
     model = [fortran_test("series_model")]
-    return mpirun(directory, (len(case.boxes), model), (case.workers, worker), timeout=60)
+    return mpirun(directory, (len(case.boxes), model), (case.workers, worker))

@@ -60,7 +60,6 @@ def test_heat(tmp_path: Path, program: Path, ranks: int, workers: int) -> None:
         tmp_path,
         (ranks, [str(program)]),
         (workers, [*thermostat, "--component", "thermostat"]),
-        timeout=60,
     )
     parts = [np.loadtxt(tmp_path / f"heat.{rank}.txt") for rank in range(ranks)]
     np.testing.assert_allclose(np.concatenate(parts), sheet(40), rtol=1e-12)

@@ -229,5 +229,5 @@ def test_components_in_any_order_on_the_command_line(tmp_path: Path) -> None:
     write_case(tmp_path, case)
     model = [fortran_test("exchange_model"), *case.arguments()]
     worker = python("exchange_worker.py", "case.yaml")
-    job = mpirun(tmp_path, (1, worker), (1, model), (1, worker), (2, model), timeout=60)
+    job = mpirun(tmp_path, (1, worker), (1, model), (1, worker), (2, model))
     assert SUCCESS in job.stdout

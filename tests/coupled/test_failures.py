@@ -12,12 +12,12 @@ import pytest
 
 from coupled.gyre import coupled, namelist, run_coupled, spec
 
-# The issue is a hang: 5 s from the fault, and room for a start on a busy machine.
-BOUND = 30.0
+BOUND = 60.0  # [s]: 5 s are usual, but the machine may be crowded; the time limit is 300 s
 
 
 def failing(tmp_path: Path, loaded: dict[str, Any], groups: dict[str, Any] | None = None) -> str:
     """Run with two ocean ranks and two workers; returns what was printed."""
+    loaded["run"].pop("time_limit", None)
     begun = time.perf_counter()
     job = run_coupled(
         tmp_path, groups or namelist(coupled(), 2000), loaded, ranks=2, workers=2, check=False
@@ -73,7 +73,7 @@ def test_size_of_namelist_and_spec(tmp_path: Path) -> None:
 def test_size_of_model_and_spec(tmp_path: Path) -> None:
     """The spec names another namelist than the one the model reads."""
     loaded = spec()
-    loaded["run"] = {"dt": 240, "time_limit": 60}
+    loaded["run"] = {"dt": 240}
     loaded["grids"]["ocean"]["size"] = {"x": 22, "y": 21, "z": 2}
     output = failing(tmp_path, loaded)
     assert "ocean runs with 22 x 20 cells, the spec has 22 x 21" in output

@@ -19,10 +19,10 @@ import yaml
 from coupled.exchange import HALVES, Case, python, run_exchange
 from jobs import fortran_test, mpirun
 
-BOUND = 20.0  # [s], with the start of Python on a crowded machine; 1 to 3 s are usual
+BOUND = 60.0  # [s]: 1 to 3 s are usual, but the machine may be crowded; the time limit is 300 s
 
 MISUSE: dict[str, Any] = {
-    "run": {"dt": 10, "steps": 4, "time_limit": 20},
+    "run": {"dt": 10, "steps": 4},
     "components": {
         "model": {"command": "misuse_model", "ranks": 2},
         "worker": {"worker": True, "ranks": 2},
@@ -66,7 +66,6 @@ def misuse(
         directory,
         (2, [fortran_test("misuse_model"), mistake]),
         (2, worker or python("failing_worker.py", "case.yaml", "none")),
-        timeout=60,
         check=False,
     )
     return failed(job, begun, *said)
@@ -75,7 +74,7 @@ def misuse(
 def test_without_a_mistake_the_job_ends_well(tmp_path: Path) -> None:
     (tmp_path / "case.yaml").write_text(yaml.safe_dump(MISUSE))
     worker = python("failing_worker.py", "case.yaml", "none")
-    mpirun(tmp_path, (2, [fortran_test("misuse_model"), "none"]), (2, worker), timeout=60)
+    mpirun(tmp_path, (2, [fortran_test("misuse_model"), "none"]), (2, worker))
 
 
 def test_a_job_shared_with_another_program(tmp_path: Path) -> None:
@@ -87,7 +86,6 @@ def test_a_job_shared_with_another_program(tmp_path: Path) -> None:
         (1, [sys.executable, "-c", other]),
         (2, [fortran_test("misuse_model"), "part of a job"]),
         (2, python("failing_worker.py", "case.yaml", "part of a job")),
-        timeout=60,
     )
 
 
@@ -206,7 +204,8 @@ MODEL = {
 
 @pytest.mark.parametrize("mistake", MODEL)
 def test_a_model_fails(tmp_path: Path, mistake: str) -> None:
-    misuse(tmp_path, mistake, *MODEL[mistake], spec=changed(time_limit=2))
+    waits = "waited 2" in MODEL[mistake]
+    misuse(tmp_path, mistake, *MODEL[mistake], spec=changed(time_limit=2) if waits else None)
 
 
 REDUCED = {
@@ -223,7 +222,7 @@ REDUCED = {
 
 @pytest.mark.parametrize("mistake", REDUCED)
 def test_a_model_fails_where_fields_are_reduced_in_time(tmp_path: Path, mistake: str) -> None:
-    spec = changed(time_limit=2)
+    spec = changed()
     spec["exchanges"][0]["fields"]["a"] = {"time": "average"}
     misuse(tmp_path, mistake, *REDUCED[mistake], spec=spec)
 
@@ -234,7 +233,7 @@ def test_statistics_of_what_is_not_finite(tmp_path: Path) -> None:
     spec["exchanges"][0] |= {"every": "2 steps", "statistics": True, "check_finite": False}
     (tmp_path / "case.yaml").write_text(yaml.safe_dump(spec))
     worker = python("failing_worker.py", "case.yaml", "none")
-    mpirun(tmp_path, (2, [fortran_test("misuse_model"), "not finite"]), (2, worker), timeout=60)
+    mpirun(tmp_path, (2, [fortran_test("misuse_model"), "not finite"]), (2, worker))
     table = (tmp_path / "worker_statistics.csv").read_text().splitlines()
     assert table[0] == "date,from,to,field,min,max,mean,sum,nan_count"
     assert "20,model,worker,a,1.0,1.0,1.0,10.0,2" in table, table
@@ -256,7 +255,6 @@ def test_two_python_ranks_with_different_specs(tmp_path: Path) -> None:
         (2, [fortran_test("misuse_model"), "none"]),
         (1, python("failing_worker.py", "case.yaml", "none")),
         (1, python("failing_worker.py", "other.yaml", "none")),
-        timeout=60,
         check=False,
     )
     said = "rank 3 of the job (worker) holds another spec or namelist; give every Python component"
@@ -267,7 +265,6 @@ STRANGER = [sys.executable, "-c", "import time; from mpi4py import MPI; time.sle
 
 
 def test_components_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HALOCLINE_TIME_LIMIT", "2")
     three = changed()
     three["components"]["second"] = {"worker": True}
     three["exchanges"].append({"from": "model", "to": "second", "fields": ["a"]})
@@ -288,8 +285,10 @@ def test_components_that_are_not_there(tmp_path: Path, monkeypatch: pytest.Monke
         (late.replace("2 s", "2.0 s"), [(1, STRANGER), (2, model)]),
     ]
     for said, blocks in jobs:
+        if said.startswith("waited"):
+            monkeypatch.setenv("HALOCLINE_TIME_LIMIT", "2")
         begun = time.perf_counter()
-        failed(mpirun(tmp_path, *blocks, timeout=60, check=False), begun, said)
+        failed(mpirun(tmp_path, *blocks, check=False), begun, said)
 
 
 RESTARTS = {
@@ -359,7 +358,7 @@ def test_a_predictor(tmp_path: Path, name: str) -> None:
         return
     (tmp_path / "case.yaml").write_text(yaml.safe_dump(spec))
     model = [fortran_test("misuse_model"), "none"]
-    mpirun(tmp_path, (2, model), (2, [*server, "--component", "worker"]), timeout=60)
+    mpirun(tmp_path, (2, model), (2, [*server, "--component", "worker"]))
 
 
 def test_a_predictor_with_inputs_of_two_periods(tmp_path: Path) -> None:
@@ -377,7 +376,7 @@ def test_a_predictor_with_inputs_of_two_periods(tmp_path: Path) -> None:
     misuse(tmp_path, "none", said, spec=spec, worker=server)
     spec["components"]["worker"]["predictor"] = {"python": "networks:rarely"}
     (tmp_path / "case.yaml").write_text(yaml.safe_dump(spec))
-    mpirun(tmp_path, (2, [fortran_test("misuse_model"), "none"]), (2, server), timeout=60)
+    mpirun(tmp_path, (2, [fortran_test("misuse_model"), "none"]), (2, server))
 
 
 def test_a_worker_that_the_spec_does_not_have(tmp_path: Path) -> None:

@@ -28,7 +28,6 @@ def run_python(directory: Path, case: Case) -> subprocess.CompletedProcess[str]:
         directory,
         (len(case.boxes), python("exchange_model.py", *case.arguments())),
         (case.workers, python("exchange_worker.py", "case.yaml")),
-        timeout=60,
     )
 
 
@@ -62,7 +61,6 @@ def test_every_treatment(tmp_path: Path) -> None:
         tmp_path,
         (len(case.boxes), python("series_model.py")),
         (case.workers, python("series_worker.py", "case.yaml", "0", "64")),
-        timeout=60,
     )
     assert "series_model: every value as expected" in job.stdout
 

@@ -124,7 +124,6 @@ def test_any_number_of_workers_gives_the_whole_grid(
         tmp_path,
         (len(BOXES), [fortran_test("network_model"), *arguments]),
         (workers, python("network_worker.py", "case.yaml", weights)),
-        timeout=90,
     )
     got = np.full((2, len(GRIDS), 2, NY, NX), np.nan)
     for rank, (x0, x1, y0, y1) in enumerate(BOXES):

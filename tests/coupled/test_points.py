@@ -92,7 +92,7 @@ class Points:
         numbers = (self.nx, self.ny, self.nz, 3, DT, self.lag, int(self.holes))
         model = [fortran_test("points_model"), *(str(n) for n in numbers), self.kind]
         worker = python("points_worker.py", "case.yaml")
-        return mpirun(directory, (self.ranks, model), (self.workers, worker), timeout=60).stdout
+        return mpirun(directory, (self.ranks, model), (self.workers, worker)).stdout
 
 
 CASES = {

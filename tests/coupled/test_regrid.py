@@ -127,7 +127,6 @@ def run(directory: Path, loaded: dict[str, Any], *arguments: str) -> np.ndarray:
         directory,
         (ranks, [fortran_test("stencil_model"), str(NX), str(NY), str(STEPS)]),
         (workers, python("regrid_worker.py", "case.yaml", *arguments)),
-        timeout=60,
     )
     final = np.full((2 * len(FIELDS), NY, NX), np.nan)
     for rank, b in enumerate(boxes):

@@ -97,7 +97,6 @@ def test_any_number_of_workers_gives_the_bits_of_the_whole_grid(
         tmp_path,
         (len(BOXES), [fortran_test("stencil_model"), str(NX), str(NY), str(STEPS)]),
         (workers, python("stencil_worker.py", "case.yaml")),
-        timeout=60,
     )
     final = np.full((2 * len(FIELDS), NY, NX), np.nan)
     for rank, (x0, x1, y0, y1) in enumerate(BOXES):

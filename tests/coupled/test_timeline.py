@@ -128,7 +128,6 @@ def test_a_job_that_fails_leaves_its_traces(tmp_path: Path, mistake: str) -> Non
         tmp_path,
         (2, [fortran_test("misuse_model"), "put twice" if mistake == "none" else "none"]),
         (1, python("failing_worker.py", "case.yaml", mistake)),
-        timeout=60,
         check=False,
     )
     assert job.returncode != 0
@@ -158,7 +157,7 @@ def test_what_is_no_directory_or_limit(tmp_path: Path, side: str, mistake: tuple
         "worker": python("failing_worker.py", "case.yaml", "none"),
     }
     commands[side] = ["env", variable, *commands[side]]
-    job = mpirun(tmp_path, (2, commands["model"]), (2, commands["worker"]), timeout=60, check=False)
+    job = mpirun(tmp_path, (2, commands["model"]), (2, commands["worker"]), check=False)
     assert job.returncode != 0
     assert f"halocline: {side} rank " in job.stderr
     assert said in job.stderr
