@@ -77,9 +77,34 @@ def test_nobody_is_root(image: str) -> None:
     assert engine("run", "--rm", f"halocline:{image}", "id", "-u").strip() == "1000"
 
 
+REGRIDDED = """\
+run: {dt: 60, steps: 1}
+components:
+  ocean: {command: model}
+  closure: {worker: true}
+grids:
+  ocean: {size: {x: 8, y: 6}, geometry: {kind: latlon}}
+  coarse: {size: {x: 5, y: 4}, geometry: {kind: latlon}}
+exchanges:
+  - {from: ocean, to: closure, grid: ocean, fields: [t],
+     regrid: {to: coarse, method: barycentric, generator: yac}}
+"""
+
+
+def test_yac_makes_weights(tmp_path: Path) -> None:
+    """In the image of the Python ranks; SciPy, which applies them, is there too."""
+    tmp_path.chmod(0o777)
+    (tmp_path / "case.yaml").write_text(REGRIDDED)
+    words = ["run", "--rm", "-v", f"{tmp_path}:/data", "halocline:worker", "sh", "-c"]
+    applies = "python -c 'from coupler.regridding.regrid import sparse; sparse()'"
+    said = engine(*words, f"halocline weights case.yaml && {applies}")
+    assert "grid ocean -> coarse, barycentric" in said
+    assert len(list((tmp_path / "weights").glob("*.nc"))) == 1
+
+
 def test_one_container(case: Path, expected: dict[str, np.ndarray]) -> None:
     """`halocline run` of the image, as its user."""
-    words = ["run", "--rm", "--shm-size=256m", "-v", f"{case}:/work"]
+    words = ["run", "--rm", "--shm-size=256m", "-v", f"{case}:/data"]
     printed = engine(*words, "halocline:all", "halocline", "run", "gyre.yaml")
     assert f"coupled run: {STEPS} steps in " in printed
     assert_expected(case / "out", expected)
@@ -121,7 +146,7 @@ def test_two_nodes(case: Path, expected: dict[str, np.ndarray]) -> None:
     One ocean rank and one worker on each: what both exchange goes through windows within a node,
     and in messages between them.
     """
-    shared = ["--shm-size=256m", "-v", f"{case}:/work", "-w", "/work"]
+    shared = ["--shm-size=256m", "-v", f"{case}:/data", "-w", "/data"]
     with (
         network("halocline-test") as net,
         running("halocline:node", "halocline-a", "--network", net, *shared) as first,
@@ -136,5 +161,5 @@ def test_two_nodes(case: Path, expected: dict[str, np.ndarray]) -> None:
             "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
         }
         given = [word for name, value in variables.items() for word in ("-e", f"{name}={value}")]
-        engine("exec", *given, first, "mpirun", "--wdir", "/work", *line)
+        engine("exec", *given, first, "mpirun", "--wdir", "/data", *line)
     assert_expected(case, expected)
