@@ -12,13 +12,14 @@ from coupled.gyre import coupled, final_state, in_model, namelist, run_coupled, 
 from jobs import run_ocean
 
 STEPS = 200
+PRESETS = ("raw", "smooth", "reynolds")
 
 
 @pytest.fixture(scope="module")
 def references(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, np.ndarray]]:
     """The final state of the model with its own Fortran closure, for each preset."""
     found = {}
-    for preset in ("raw", "smooth", "reynolds"):
+    for preset in PRESETS:
         directory = tmp_path_factory.mktemp(preset)
         run_ocean(directory, namelist(in_model(preset), STEPS))
         found[preset] = final_state(directory, STEPS)
@@ -34,11 +35,13 @@ def assert_same(got: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> 
 
 
 @pytest.mark.parametrize(
-    ("ranks", "workers"),
-    [(1, 1), pytest.param(2, 1, marks=pytest.mark.mpich), (4, 1), (1, 2), (4, 2), (3, 3)],
-    ids=str,
+    ("preset", "ranks", "workers"),
+    [
+        *(("reynolds", *sizes) for sizes in ((1, 1), (4, 1), (1, 2), (4, 2), (3, 3))),
+        *(pytest.param(preset, 2, 1, marks=pytest.mark.mpich) for preset in PRESETS),
+        *((preset, 4, 2) for preset in ("raw", "smooth")),  # of halos of other widths
+    ],
 )
-@pytest.mark.parametrize("preset", ["raw", "smooth", "reynolds"])
 def test_coupled_is_in_model_bit_for_bit(
     tmp_path: Path,
     references: dict[str, dict[str, np.ndarray]],
