@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -88,15 +89,20 @@ def test_lag_is_delayed_forcing_bit_for_bit_also_across_a_restart(tmp_path: Path
 
 @pytest.mark.mpich
 @pytest.mark.parametrize(("every", "lag"), [("1 step", 0), ("2 steps", 0), ("3 steps", 2)])
-def test_two_halves_are_the_whole(tmp_path: Path, every: str, lag: int) -> None:
+def test_two_halves_are_the_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: str, lag: int
+) -> None:
     """N + N steps == 2 N steps, also where the cut falls between two coupling dates."""
-    half, loaded = 25, spec("raw", lag=lag)
-    loaded["exchanges"][0]["every"] = every
-    run_coupled(tmp_path / "whole", namelist(coupled("raw"), 2 * half), loaded, 1, 1)
-    run_coupled(tmp_path / "first", namelist(coupled("raw"), half), loaded, 2, 1)
-    groups = namelist(coupled("raw"), half)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]), prepend=os.pathsep)
+    half, loaded = 25, spec(lag=lag)
+    loaded["components"]["closure"]["predictor"] = {"python": "coupled.halo_predictors:friction"}
+    loaded["exchanges"][0] |= {"every": every, "halo": 1}
+    run_coupled(tmp_path / "whole", namelist(coupled(), 2 * half), loaded, 1, 1)
+    run_coupled(tmp_path / "first", namelist(coupled(), half), loaded, 2, 1)
+    groups = namelist(coupled(), half)
     groups["time"]["restart_from"] = str(tmp_path / "first" / f"gyre_{half:08d}_restart.nc")
     run_coupled(tmp_path / "second", groups, loaded, 1, 2)
-    assert_same(
-        final_state(tmp_path / "second", 2 * half), final_state(tmp_path / "whole", 2 * half)
-    )
+    whole = final_state(tmp_path / "whole", 2 * half)
+    assert_same(final_state(tmp_path / "second", 2 * half), whole)
+    run_ocean(tmp_path / "none", namelist({"closure": {"kind": "none"}}, 2 * half))
+    assert not np.array_equal(final_state(tmp_path / "none", 2 * half)["u"], whole["u"])

@@ -59,13 +59,13 @@ def misuse(
     spec: dict[str, Any] | None = None,
     worker: Sequence[str] = (),
 ) -> str:
-    """misuse_model with `mistake`, and by default a worker without fault."""
+    """misuse_model with `mistake`, and two ranks of `worker` or one rank of one without fault."""
     (directory / "case.yaml").write_text(yaml.safe_dump(spec or MISUSE, sort_keys=False))
     begun = time.perf_counter()
     job = mpirun(
         directory,
         (2, [fortran_test("misuse_model"), mistake]),
-        (2, worker or python("failing_worker.py", "case.yaml", "none")),
+        (2 if worker else 1, worker or python("failing_worker.py", "case.yaml", "none")),
         check=False,
     )
     return failed(job, begun, *said)

@@ -113,7 +113,7 @@ def looked_up(grid: IndexLists, parts: list[Owners], spans: np.ndarray) -> Owner
     return Owners(*(np.concatenate(column) for column in columns))
 
 
-@settings(max_examples=examples(250))
+@settings(max_examples=examples(150))
 @given(st.data(), folded_or_not(), st.integers(1, 5), st.sampled_from([0, 10**6]), most_bytes)
 def test_index_lists_against_brute_force(
     data: st.DataObject, grid: GridSpec, ranks: int, row: int, most: int

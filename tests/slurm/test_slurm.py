@@ -32,7 +32,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
         tests = str(Path(__file__).parents[1])
         # both nodes have this machine's addresses, of which only this one is sure to be there
         loopback = {"OMPI_MCA_btl_tcp_if_include": "lo"}
-        yield os.environ | found | loopback | {"PYTHONPATH": tests, "HALOCLINE_TIME_LIMIT": "20"}
+        yield os.environ | found | loopback | {"PYTHONPATH": tests, "HALOCLINE_TIME_LIMIT": "60"}
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,7 @@ def test_words_of_a_command(tmp_path: Path, environment: dict[str, str]) -> None
         env=environment,
         text=True,
         capture_output=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert job.stdout.strip() == str(words), job.stderr
