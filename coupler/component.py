@@ -392,16 +392,17 @@ class Component:
 
     def _send(self, step: Step) -> None:
         answers = {name: step.answer(name) for name in step.out}
+        given: list[tuple[Outbox, Mapping[str, Array]]] = []
         for out in self._due(self._outboxes, step.date):
             leaving = out.settle(answers)
             self._statistics.take(step.date, out.channel, leaving)
             if out.channel.exchange.check_finite:
                 require_finite(leaving, f"answer of step {step.number}, date {step.date} s")
-            if self.recorder is not None:
-                given = out.step_arrays if out.channel.peers else leaving
-                self.recorder.take(step.date, out.channel.exchange, given)
+            given.append((out, out.step_arrays if out.channel.peers else leaving))
             out.send(step.date, leaving)
-        if self.recorder is not None:
+        if self.recorder is not None:  # the model has its answers by now
+            for out, arrays in given:
+                self.recorder.take(step.date, out.channel.exchange, arrays)
             self.recorder.commit(step.date)
         for inbox in self._due(self._inboxes, step.date):
             inbox.release()  # not before: an answer may be a view of an input

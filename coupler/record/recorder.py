@@ -27,6 +27,7 @@ from coupler.spec import CouplingSpec, ExchangeSpec, FieldSpec, RecordSpec
 
 Array = NDArray[np.floating]
 Role = Literal["input", "answer", "static"]
+Cut = tuple[slice, ...]
 FORMAT = 1  # of the files
 ALIGNED = 64  # bytes
 MEMORY = (
@@ -117,6 +118,7 @@ class Recorder:
                 f"{self.record.place}: record: got no directory {self.path.parent.absolute()}, "
                 "expected one to write in; make it"
             )
+        self._taken = self._of_exchanges()
         self._date: int | None = None  # that is being filled into the first free slot
         self._busy: list[int] = []  # oldest first
         self._text = b""
@@ -136,7 +138,8 @@ class Recorder:
         for item, recorded in zip(variables, self.fields, strict=True):
             if "static" in item:
                 values = self._view(item, item["static"])
-                np.copyto(values, self._interior(recorded, static), casting="same_kind")
+                own = static[recorded.field.name][self._own(recorded)]
+                np.copyto(values, own, casting="same_kind")
             for slot in range(slots if "record" in item else 0):
                 at = item["record"] + slot * self._bytes(recorded)
                 self.views[slot][recorded.variable] = self._view(item, at)
@@ -267,14 +270,22 @@ class Recorder:
             "skipped": 0,
         }
 
-    def _interior(self, recorded: Recorded, arrays: Mapping[str, Array]) -> Array:
-        """This rank's own cells (level, y, x)."""
-        array = arrays[recorded.field.name]
-        box = self.place.boxes[recorded.exchange.worker_grid.name].box(self.place.rank)
+    def _of_exchanges(self) -> dict[str, list[tuple[str, str, Cut]]]:
+        """By exchange what `take` copies: each field's name, its variable, its own cells."""
+        found: dict[str, list[tuple[str, str, Cut]]] = {}
+        for recorded in self.fields:
+            items = found.setdefault(recorded.exchange.place, [])
+            if recorded.role != "static":
+                items.append((recorded.field.name, recorded.variable, self._own(recorded)))
+        return found
+
+    def _own(self, recorded: Recorded) -> Cut:
+        """Where in a field's array (level, y, x) this rank's own cells are."""
         if recorded.role == "answer":
-            return array
+            return ()
+        box = self.place.boxes[recorded.exchange.worker_grid.name].box(self.place.rank)
         halo = recorded.exchange.halo
-        return array[:, halo : halo + box.ny, halo : halo + box.nx]
+        return slice(None), slice(halo, halo + box.ny), slice(halo, halo + box.nx)
 
     def wants(self, date: int) -> bool:
         """Is anything recorded at `date`?"""
@@ -297,10 +308,8 @@ class Recorder:
             self._wait_for_room()
             self._date = date
         view = self.views[self._free[0]]
-        for recorded in self.fields:
-            if recorded.exchange == exchange and recorded.role != "static":
-                own = self._interior(recorded, arrays)
-                np.copyto(view[recorded.variable], own, casting="same_kind")
+        for name, variable, own in self._taken.get(exchange.place, ()):
+            np.copyto(view[variable], arrays[name][own], casting="same_kind")
 
     def commit(self, date: int) -> None:
         """All of `date` has been taken: give it to the writer."""

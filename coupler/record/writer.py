@@ -79,6 +79,9 @@ class RecordFile:
         )
         variable.setncatts(item["attributes"])
         variable.set_auto_maskandscale(False)
+        squeezed = self.layout.compression["compression"]
+        if "record" in item and item["chunks"][0] == 1 and not squeezed:
+            variable.set_var_chunk_cache(size=0)  # whole chunks need none: half the time
         if "values" in item:
             variable[...] = item["values"]
         elif "static" in item:
