@@ -216,9 +216,8 @@ examples:
 
 BENCH_RECORD = (
     """\
-Run a coupled double gyre (88 x 80 x 2, one ocean rank, one worker) and record every field at every
-step in every other block of steps: what a step takes with it, until all is written, over what it
-takes without.
+Run a coupled double gyre (two layers, one ocean rank, one worker) and record every field in every
+other block of steps: what a step takes with it, until all is written, over what it takes without.
 """,
     """\
 examples:
@@ -262,8 +261,9 @@ BENCH_INFERENCE = (
     """\
 A worker's network beside plain torch. alone: in a process of its own, in turn with a process that
 calls the same network without any tuning. coupled: what a step of a Fortran rank and a worker
-takes beyond the network's own time. lag: the ocean model coupled with lag 1, beside the model
-alone. Needs torch; `alone` needs no MPI, and is all there is on a GPU.
+takes beyond the network's own time. lag: the ocean model coupled with lag 1, over the model alone,
+and the model beside the same network without a coupling. Needs torch; `alone` needs no MPI, and is
+all there is on a GPU.
 """,
     """\
 examples:

@@ -13,7 +13,13 @@ import pytest
 import yaml
 from rich.console import Console
 
-from coupler.command.bench import exchange, exchange_job, exchange_room
+from coupler.command.bench import (
+    exchange,
+    exchange_job,
+    exchange_room,
+    inference,
+    record,
+)
 from coupler.command.bench.exchange_job import Setup, Variant, job_spec
 from coupler.command.bench.exchange_room import needed
 from coupler.command.bench.report import Measure, as_objects, print_measures
@@ -125,6 +131,59 @@ def test_memory_by_hand(tmp_path: Path, variant: Variant, memory: int, shared: i
     path.write_text(yaml.safe_dump(job_spec(setup, variant, 1)))
     ranks = 2 * exchange_room.PROCESS
     assert needed(setup, variant, build_plan(load_spec(path))) == (ranks + memory, shared)
+
+
+def test_inference(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """All three parts in jobs and processes of their own, with one small network each."""
+    pytest.importorskip("torch")
+    from coupler.command.bench import inference_alone, inference_job
+
+    small = inference_alone.Case("cnn", (2, 14, 16), 0.55)
+    monkeypatch.setattr(inference_alone, "CASES", (small,))
+    monkeypatch.setitem(inference_alone.SETTINGS, "cpu", [{}])
+    monkeypatch.setattr(inference, "COUPLED", (("cnn", (9, 8, 2), 5.0),))
+    monkeypatch.setitem(inference_job.LOAD, "grid", inference_job.LOAD["grid"] | {"nx": 9, "ny": 8})
+    monkeypatch.setitem(inference_job.LOAD, "time", inference_job.LOAD["time"] | {"steps": 4})
+    assert main(["bench", "inference", "--json", "--turns", "1"]) == 0
+    alone, added, lagged, beside, calls = objects(capsys)
+    assert (alone["name"], alone["goal"]) == (
+        "cnn on (2, 2, 14, 16), cpu: worker's inference",
+        0.55,
+    )
+    assert added["name"] == "cnn at 9 x 8 x 2: coupled step less plain inference"
+    assert (added["unit"], added["goal"]) == ("% of the inference", 5.0)
+    assert (lagged["name"], lagged["goal"]) == ("ocean_model coupled with lag 1", 1.05)
+    assert (beside["unit"], beside["goal"]) == ("of the model alone", None)
+    assert calls["unit"] == "% of a step alone"
+    for item in (alone, lagged, beside, calls):
+        assert item["value"] > 0
+
+
+def test_a_network_that_fails(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The bench says what the job said, and measures nothing."""
+    pytest.importorskip("torch")
+    from coupler.command.bench import inference_job
+
+    monkeypatch.setattr(inference, "COUPLED", (("none", (9, 8, 2), 5.0),))
+    monkeypatch.setitem(inference_job.LAYERS, "none", inference_job.LAYERS["cnn"])  # here alone
+    assert main(["bench", "inference", "--json", "--part", "coupled", "--turns", "1"]) == 1
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == []
+    assert "KeyError: 'none'" in printed.err
+
+
+def test_record(capsys: pytest.CaptureFixture[str]) -> None:
+    size = ["--size", "12,10", "--blocks", "1", "--steps", "10"]
+    assert main(["bench", "record", "--json", *size]) == 0
+    found = objects(capsys)
+    names = [item["name"] for item in found]
+    variants = [name for name in names if not name.endswith("processor time")]
+    assert variants == [f"record: {name}" for name in record.VARIANTS]
+    assert names[1::2] == [f"{name}: the writer's processor time" for name in variants]
+    assert all(item["value"] > 0 and item["goal"] == 1.05 for item in found[::2])
+    assert all(item["value"] >= 0 and item["goal"] is None for item in found[1::2])
 
 
 def test_plan(capsys: pytest.CaptureFixture[str]) -> None:

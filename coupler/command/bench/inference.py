@@ -49,7 +49,7 @@ def _jobs(
             yield overhead(Path(directory), network, size, goal, options.turns)
     if "lag" in parts:
         with tempfile.TemporaryDirectory() as directory:
-            yield overlapped(Path(directory), max(options.turns // 4, 1), progress)
+            yield from overlapped(Path(directory), max(options.turns // 3, 1), progress)
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:

@@ -9,13 +9,16 @@ import re
 import statistics
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import f90nml
 import yaml
 
+from coupler.command.bench.inference_alone import Case, Runner
 from coupler.command.bench.inference_network import LAYERS, described, halo_of
 from coupler.command.bench.report import BenchFailed, Measure, Progress
 from coupler.command.launch import mpi_environment
@@ -27,7 +30,7 @@ WARM = 4  # steps before the first that counts
 PYTHON = [sys.executable, "-m", "mpi4py", "-m"]
 
 # 300 x 300 x 12 cells, which take one rank about 0.15 s a step; the network gets two of the levels
-LEVELS, COUPLED_LEVELS, OCEAN_STEPS = 12, 2, 30
+LEVELS, COUPLED_LEVELS = 12, 2
 LOAD: dict[str, dict[str, Any]] = {
     "experiment": {"name": "load"},
     "grid": {
@@ -38,7 +41,7 @@ LOAD: dict[str, dict[str, Any]] = {
         "thickness": [200.0] * LEVELS,
         "reduced_gravity": [0.98] + [0.0098] * (LEVELS - 1),
     },
-    "time": {"dt": 200, "steps": OCEAN_STEPS, "write_restart": False},
+    "time": {"dt": 200, "steps": 20, "write_restart": False},
     "viscosity": {"smagorinsky_biharmonic": 0.06},
     "forcing": {"wind": "double_gyre", "wind_stress": 0.1},
     "output": {"log_every": 1000},
@@ -110,32 +113,57 @@ def overhead(
     return Measure(name, 100 * added / pure, "% of the inference", goal, note)
 
 
-def overlapped(directory: Path, turns: int, progress: Progress) -> Measure:
-    """Runs of the ocean model alone and coupled with lag 1, in turn; model and network compute at
-    the same time, on a core each."""
+def overlapped(directory: Path, turns: int, progress: Progress) -> Iterator[Measure]:
+    """Runs of the ocean model alone, beside the network in a process that knows nothing of it, and
+    coupled with lag 1, in turn. In the last two model and network compute at the same time, on a
+    core each: what the second costs no coupling can undo."""
     network = "cnn"
     progress(f"ocean_model, lag 1, {network} on {COUPLED_LEVELS} levels")
-    grid = LOAD["grid"]
-    size = grid["nx"], grid["ny"], LEVELS
+    grid, steps = LOAD["grid"], LOAD["time"]["steps"]
+    nx, ny, halo = grid["nx"], grid["ny"], halo_of(LAYERS[network])
     some = {"levels": {"from": 1, "to": COUPLED_LEVELS, "of": LEVELS}}
-    spec = job_spec(network, some, size, ("ocean", f"{OCEAN} coupled.nml"), lag=1)
+    spec = job_spec(network, some, (nx, ny, LEVELS), ("ocean", f"{OCEAN} coupled.nml"), lag=1)
     f90nml.Namelist(LOAD).write(directory / "alone.nml", force=True)
     coupled = LOAD | {"closure": {"kind": "coupled"}, "coupling": {"enabled": True}}
     f90nml.Namelist(coupled).write(directory / "coupled.nml", force=True)
     worker = [*PYTHON, "ml_server", "bench.yaml", "--component", "worker"]
-    pairs, inference = [], 0.0
-    for _ in range(turns):
-        alone = _run(directory, spec, [OCEAN, "alone.nml"], None)
-        both = _run(directory, spec, [OCEAN, "coupled.nml"], worker)
-        pairs.append((_seconds(alone), _seconds(both)))
-        inference = _inference(both)
-    base, lagged = (statistics.median(column) for column in zip(*pairs, strict=True))
-    note = (
-        f"{1e3 * lagged / OCEAN_STEPS:.4g} ms a step, alone {1e3 * base / OCEAN_STEPS:.4g} ms, "
-        f"inference {1e3 * inference:.3g} ms; {described(LAYERS[network])}"
+    found: list[tuple[float, float, float, float]] = []  # [s] a step: alone, beside, coupled; calls
+    inference = 0.0
+    same = Case(network, (COUPLED_LEVELS, ny + 2 * halo, nx + 2 * halo), 0.0)
+    with Runner(same, "{}", "cpu", threads=1) as stranger:
+        for _ in range(turns):
+            alone = _seconds(_run(directory, spec, [OCEAN, "alone.nml"], None)) / steps
+            turn = partial(_turn, stranger, alone)
+            beside = _seconds(_run(directory, spec, [OCEAN, "alone.nml"], None, turn)) / steps
+            lines = _run(directory, spec, [OCEAN, "coupled.nml"], worker)
+            calls = _reported(lines, "exchange") + _reported(lines, "wait")
+            found.append((alone, beside, _seconds(lines) / steps, calls))
+            inference = _reported(lines, "inference")
+    base, uncoupled, lagged, calls = (statistics.median(c) for c in zip(*found, strict=True))
+    yield Measure(
+        "ocean_model coupled with lag 1",
+        statistics.median(both / alone for alone, _, both, _ in found),
+        "of the model alone",
+        1.05,
+        f"{1e3 * lagged:.4g} ms a step, alone {1e3 * base:.4g} ms, inference "
+        f"{1e3 * inference:.3g} ms; {described(LAYERS[network])}",
     )
-    ratio = statistics.median(b / a for a, b in pairs)
-    return Measure("ocean_model coupled with lag 1", ratio, "of the model alone", 1.05, note)
+    yield Measure(
+        "ocean_model beside the same network, uncoupled",
+        statistics.median(beside / alone for alone, beside, _, _ in found),
+        "of the model alone",
+        note=f"{1e3 * uncoupled:.4g} ms a step",
+    )
+    share = statistics.median(calls / alone for alone, _, _, calls in found)
+    note = f"{1e3 * calls:.3g} ms a step"
+    yield Measure("put and get of ocean_model, lag 1", 100 * share, "% of a step alone", note=note)
+
+
+def _turn(stranger: Runner, period: float) -> None:
+    """One inference in every `period` [s], as the coupled worker computes."""
+    begun = time.perf_counter()
+    stranger.turn()
+    time.sleep(max(begun + period - time.perf_counter(), 0.0))
 
 
 def _seconds(lines: list[str]) -> float:
@@ -146,29 +174,37 @@ def _seconds(lines: list[str]) -> float:
     raise BenchFailed("bench inference: the ocean model did not say how long it took")
 
 
-def _inference(lines: list[str]) -> float:
-    """[s] a step, which the worker prints at its end."""
+def _reported(lines: list[str], what: str) -> float:
+    """[s] a step of what a worker's end prints first: the model's exchange and wait, inference."""
     for line in lines:
-        if found := re.match(r"halocline:.* inference +(\S+) s/step", line):
+        if found := re.match(rf"halocline:.* {what} +(\S+) s/step", line):
             return float(found[1])
-    raise BenchFailed("bench inference: the worker did not say where its time went")
+    raise BenchFailed("bench inference: the worker did not say where the time went")
 
 
 def _run(
-    directory: Path, spec: dict[str, Any], model: list[str], worker: list[str] | None
+    directory: Path,
+    spec: dict[str, Any],
+    model: list[str],
+    worker: list[str] | None,
+    meanwhile: Callable[[], None] | None = None,
 ) -> list[str]:
-    """The lines that a job prints; without `worker` the model runs alone."""
+    """The lines that a job prints; without `worker` the model runs alone. `meanwhile` is called
+    again and again until it ends."""
     (directory / "bench.yaml").write_text(yaml.safe_dump(spec))
     line = ["mpirun", "-n", "1", *model, *([":", "-n", "1", *worker] if worker else [])]
-    job = subprocess.run(
+    job = subprocess.Popen(
         line,
         cwd=directory,
         env=os.environ | mpi_environment(),
         text=True,
-        capture_output=True,
-        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
+    while meanwhile is not None and job.poll() is None:
+        meanwhile()
+    printed, said = job.communicate()
     if job.returncode:
         text = f"bench inference: {' '.join(line)}: exit code {job.returncode}"
-        raise BenchFailed(f"{text}\n{job.stderr.strip()}")
-    return job.stdout.splitlines()
+        raise BenchFailed(f"{text}\n{said.strip()}")
+    return printed.splitlines()

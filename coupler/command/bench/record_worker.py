@@ -7,14 +7,22 @@ A block with it ends when all of its records are written. Usage: SPEC WARM BLOCK
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import sys
 import time
+from pathlib import Path
 
 from mpi4py import MPI
 
 from coupler.component import Component
 from coupler.driver import load_for
+
+
+def processor_time(process: int) -> float:
+    """[s] that a process has computed: proc(5)."""
+    words = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def main(path: str, warm: int, block: int) -> None:
@@ -23,7 +31,9 @@ def main(path: str, warm: int, block: int) -> None:
         predictor = load_for(closure.spec, "closure")
         recorder = closure.recorder
         assert recorder is not None
+        every = recorder.record.period // closure.spec.time_step
         before, begun = recorder.path.stat().st_size, 0.0
+        used = processor_time(recorder.process.pid)
         for number in range(1, (closure.spec.steps or 0) + 1):
             step = closure.receive()
             assert step is not None
@@ -39,13 +49,15 @@ def main(path: str, warm: int, block: int) -> None:
             begun = time.perf_counter()
         closure.recorder = recorder
         size = recorder.path.stat().st_size - before
-        written = recorder.written
+        used = processor_time(recorder.process.pid) - used
+        steps = recorder.written * every  # whose records these are
         for _ in closure.steps():
             raise RuntimeError("the model went on after its last step")
     found = {
         "with": statistics.median(seconds[True]),
         "without": statistics.median(seconds[False]),
-        "bytes": size / written,
+        "bytes": size / steps,
+        "writer": used / steps,
     }
     print(json.dumps(found), flush=True)
 
