@@ -157,7 +157,8 @@ class Recorder:
             memory=memory,
             memory_bytes=size,
             record_bytes=record_bytes,
-            batch=max(min(self.record.flush, slots // 2), 1),
+            # compression takes its time for each; without it calls are what costs
+            batch=1 if self.record.deflate else max(min(self.record.flush, slots // 2), 1),
             flush=self.record.flush,
             overwrite=self.record.overwrite,
         )
