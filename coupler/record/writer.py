@@ -174,8 +174,6 @@ def write(record: RecordFile) -> None:
 
 def main() -> None:
     os.nice(NICE)
-    with suppress(OSError):  # never preempts a rank, not even one of a real-time class
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the rank, which ends this
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     record: RecordFile | None = None
