@@ -40,6 +40,7 @@ from coupler.world import CouplingError, PartnerFailed, abort_unjoined, join
 Array = NDArray[np.floating]
 Shapes = Mapping[str, tuple[tuple[int, ...], str]]  # by name: shape and dtype
 Endpoint = TypeVar("Endpoint", Inbox, Outbox)
+POLLS = 4  # of fields, to one of the model's commands, which are rare: each may yield the core
 
 
 class Component:
@@ -186,6 +187,10 @@ class Component:
                 self._inboxes.append(inbox)
         for inbox in self._inboxes:
             inbox.masks = masks.get(inbox.channel.exchange.place, {})
+        self._halos = {
+            out: dict.fromkeys(out.step_arrays, self.spec.answered(out.channel.exchange).halo)
+            for out in self._outboxes
+        }
         self._idle = not any(inbox.channel.messages for inbox in self._inboxes)
         size = int(self.world.local.size)
         first = self.world.local.allreduce(size if self._idle else self.rank, MPI.MIN)
@@ -290,7 +295,7 @@ class Component:
         """
         start = self._declaration.start_date
         periods = [(inbox, inbox.channel.exchange.period) for inbox in self._inboxes]
-        date = min(first_due(start, period) + i.sequence * period for i, period in periods)
+        date = min([first_due(start, period) + i.sequence * period for i, period in periods])
         due = self._due(self._inboxes, date)
         for inbox in due:
             inbox.expect(date)
@@ -311,11 +316,11 @@ class Component:
         answers: dict[str, Array] = {}
         halos: dict[str, int] = {}
         for out in self._due(self._outboxes, date):
-            names = " ".join(field.name for field in out.channel.fields)
-            with self.profile.measure("wait", date, names):  # for an earlier answer to be taken
-                out.next_arrays()
+            begun = time.perf_counter()
+            out.next_arrays()  # waits for an earlier answer to be taken
+            self.profile.add("wait", begun, time.perf_counter(), date, out.names)
             answers |= out.step_arrays
-            halos |= dict.fromkeys(out.step_arrays, self.spec.answered(out.channel.exchange).halo)
+            halos |= self._halos[out]
         self._step = Step(self.profile.steps, date, inputs, answers, halos)
         return self._step
 
@@ -339,12 +344,17 @@ class Component:
     def _arrived(self, inbox: Inbox, date: int, enough: Callable[[], bool]) -> bool:
         """True when enough of the exchange is here; False when a command comes before it."""
         begun, unpacked = time.perf_counter(), inbox.unpacking
+        polls = 0
 
         def ready() -> bool:
+            nonlocal polls
             inbox.poll()
-            if not enough() and self._control is None:
+            if enough():
+                return True
+            polls += 1
+            if self._control is None and polls % POLLS == 0:
                 self._control = self.world.poll_control()
-            return enough() or self._command_is_next()
+            return self._command_is_next()
 
         self.world.wait(
             ready, f"the model's fields of exchange {inbox.sequence} ({inbox.names} of {date} s)"

@@ -67,8 +67,11 @@ class Sink:
     """One rank of the model to which an exchange goes."""
 
     message: Message
+    rank: int  # of the job
     windowed: bool
-    parcels: list[Parcel]
+    chunks: tuple[Chunk, ...]
+    sent: list[list[Parcel]]  # of each slot: under way, or held for a restart
+    spare: dict[int, list[Parcel]]  # by values; a chunk was taken from the last one just now
 
 
 class Inbox:
@@ -148,13 +151,15 @@ class Inbox:
         Padded arrays hold until `release`. Cells that nobody owns are zero, whatever a network did
         to them. Raises CouplingError for a message of another exchange.
         """
-        for source in tuple(self._open):
-            while (posted := source.posted[source.total % AHEAD]).request.Test():
-                self._take(source, posted)
-                if source.taken == len(source.chunks):
-                    self._open.remove(source)
-                    self.sequence += not self._open
-                    break
+        while self._open:  # one call for all sources: each may yield the core
+            waiting = [(source, source.posted[source.total % AHEAD]) for source in self._open]
+            here = MPI.Request.Testsome([posted.request for _, posted in waiting])
+            if not here:
+                return
+            for index in here:
+                self._take(*waiting[index])
+            self._open = [s for s in self._open if s.taken < len(s.chunks)]
+            self.sequence += not self._open
 
     def _take(self, source: Source, posted: Posted) -> None:
         begun = time.perf_counter()
@@ -246,22 +251,26 @@ class Outbox:
         self._conservation = _conservation(world, channel)
         self._blank = rectangles_of(unanswered_cells(channel.messages, channel.box))
         self._taken = _counters(channel, segment, len(channel.windowed))
+        self.names = " ".join(f.name for f in channel.fields)
         self.sequence = 0
-        self.slots = [
-            [_sink(world, channel, m, ranks[m.partner]) for m in channel.messages]
-            for _ in range(channel.slots)
-        ]
+        self.sinks = [_sink(channel, m, ranks[m.partner]) for m in channel.messages]
+        self._most_chunks = max((len(sink.chunks) for sink in self.sinks), default=0)
 
     @property
     def _slot(self) -> int:
-        return self.sequence % len(self.slots)
+        return self.sequence % self.channel.slots
 
     def next_arrays(self) -> Arrays:
         """Where the next answer goes, once every partner has read what is there."""
         what = "the model to take an earlier answer"
-        self.world.wait_requests(_requests(self.slots[self._slot]), what)
+        for sink in self.sinks:
+            if parcels := sink.sent[self._slot]:
+                self.world.wait_requests([parcel.request for parcel in parcels], what)
+                for parcel in parcels:
+                    sink.spare[parcel.values.size].append(parcel)
+                parcels.clear()
         if (taken := self._taken) is not None:
-            oldest = self.sequence - len(self.slots) + 1
+            oldest = self.sequence - self.channel.slots + 1
             self.world.wait(lambda: bool((taken >= oldest).all()), what)
         return self.arrays[self._slot]
 
@@ -302,22 +311,36 @@ class Outbox:
 
     def send(self, date: int, answers: Arrays) -> None:
         """Answers that `settle` gave, computed from the inputs of `date`; they may change after."""
-        sinks = self.slots[self._slot]
         if self.segment is not None:
             self.segment.sync()
         # of all partners in turn, so that none waits for another's
-        for number in range(max((len(sink.parcels) for sink in sinks), default=0)):
-            for sink in sinks:
-                if number < len(sink.parcels):
-                    self._send(sink, sink.parcels[number], date, answers)
+        for number in range(self._most_chunks):
+            for sink in self.sinks:
+                if number < len(sink.chunks):
+                    self._send(sink, sink.chunks[number], date, answers)
         self.sequence += 1
 
-    def _send(self, sink: Sink, parcel: Parcel, date: int, answers: Arrays) -> None:
+    def _send(self, sink: Sink, chunk: Chunk, date: int, answers: Arrays) -> None:
+        parcel = self._parcel(sink, chunk)
         if not sink.windowed:
-            pack(sink.message, parcel.chunk, answers, parcel.values)
+            pack(sink.message, chunk, answers, parcel.values)
         head = (self.channel.number, date, self.sequence, parcel.values.nbytes)
         parcel.words[:HEADER_WORDS] = head
         parcel.request.Start()
+        sink.sent[self._slot].append(parcel)
+
+    def _parcel(self, sink: Sink, chunk: Chunk) -> Parcel:
+        """A buffer for `chunk`: that of a chunk which was taken just now is in the cache still."""
+        sent = sink.sent[self._slot]
+        while self.channel.lag == 0 and sent and sent[0].request.Test():  # no restart needs it
+            sink.spare[sent[0].values.size].append(sent.pop(0))
+        count = 0 if sink.windowed else values_of(sink.message, chunk)
+        spare = sink.spare.setdefault(count, [])
+        if spare:
+            return spare.pop()
+        words, values = message_buffer(count, np.dtype(self.channel.exchange.wire))
+        tag = TAG_DATA + self.channel.number
+        return Parcel(chunk, words, values, self.world.comm.Send_init(words, sink.rank, tag))
 
     def pending(self) -> list[Arrays]:
         """The last `lag` answers, oldest first: what a restart must hold."""
@@ -327,18 +350,20 @@ class Outbox:
     def _held(self, slot: int) -> Arrays:
         """An answer that was sent; what messages took from elsewhere is still in their buffers."""
         arrays = self.arrays[slot]
-        for sink in self.slots[slot]:
+        for sink in self.sinks:
             if not sink.windowed:
                 back = reversed_message(sink.message)
-                for parcel in sink.parcels:
-                    unpack(back, parcel.chunk, parcel.values, arrays)
+                for chunk, parcel in zip(sink.chunks, sink.sent[slot], strict=True):
+                    unpack(back, chunk, parcel.values, arrays)
         return arrays
 
     def close(self) -> None:
-        for sinks in self.slots:
-            self.world.wait_requests(_requests(sinks), "the model to take the last answers")
-            for request in _requests(sinks):
-                request.Free()
+        for sink in self.sinks:
+            sent = [parcel for parcels in sink.sent for parcel in parcels]
+            requests = [parcel.request for parcel in sent]
+            self.world.wait_requests(requests, "the model to take the last answers")
+            for parcel in (*sent, *(p for parcels in sink.spare.values() for p in parcels)):
+                parcel.request.Free()
         if self._gather is not None:
             self._gather.close()
 
@@ -352,19 +377,9 @@ def _conservation(world: World, channel: Channel) -> Conservation | None:
     return Conservation(world, regrid.conserve, peers.areas, ranks)
 
 
-def _sink(world: World, channel: Channel, message: Message, rank: int) -> Sink:
-    windowed = message.partner in channel.windowed
-    parcels = []
-    for chunk in channel.chunks(message):
-        count = 0 if windowed else values_of(message, chunk)
-        words, values = message_buffer(count, np.dtype(channel.exchange.wire))
-        request = world.comm.Send_init(words, rank, TAG_DATA + channel.number)
-        parcels.append(Parcel(chunk, words, values, request))
-    return Sink(message, windowed, parcels)
-
-
-def _requests(sinks: Sequence[Sink]) -> list[MPI.Request]:
-    return [parcel.request for sink in sinks for parcel in sink.parcels]
+def _sink(channel: Channel, message: Message, rank: int) -> Sink:
+    windowed, chunks = message.partner in channel.windowed, channel.chunks(message)
+    return Sink(message, rank, windowed, chunks, [[] for _ in range(channel.slots)], {})
 
 
 def unfilled_cells(channel: Channel) -> dict[str, NDArray[np.bool_]]:
