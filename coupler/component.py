@@ -395,8 +395,9 @@ class Component:
         """Send the step's answers to the model; its input arrays may change from now on."""
         for name in step.inputs:
             step.inputs[name]  # all of the date has come before any of its answers leaves
-        with self.profile.measure("exchange", step.date, " ".join(step.out)):
-            self._send(step)
+        begun = time.perf_counter()
+        self._send(step)
+        self.profile.add("exchange", begun, time.perf_counter(), step.date, " ".join(step.out))
         self.profile.count_step(step.date)
         self._step = None
 

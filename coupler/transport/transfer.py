@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +36,7 @@ class Posted:
     """A receive that waits for the next chunk, or has it."""
 
     words: Words
+    values: Array
     request: MPI.Prequest
 
 
@@ -47,6 +48,7 @@ class Source:
     rank: int  # of the job
     windowed: bool
     chunks: tuple[Chunk, ...]
+    brings: tuple[tuple[str, ...], ...]  # of each chunk: a field for each piece that it waits for
     posted: list[Posted]  # chunks come into them in turn
     taken: int = 0  # chunks of this exchange
     total: int = 0  # chunks of all
@@ -97,16 +99,20 @@ class Inbox:
         self._landing: Arrays = self.slots[0]  # what messages bring, in their own places
         self.sequence = 0  # exchanges that have come whole
         self.unpacking = 0.0  # [s]
-        self.sources = [_source(world, channel, m, ranks[m.partner]) for m in channel.messages]
+        brings = {  # what waits for a piece of a field: itself, and what is made with it
+            f.name: [f.name, *(g.name for g in channel.fields if f.name in _needs(channel, g))]
+            for f in channel.fields
+        }
+        self.sources = [
+            _source(world, channel, m, ranks[m.partner], brings) for m in channel.messages
+        ]
+        names = [name for source in self.sources for chunk in source.brings for name in chunk]
+        self._awaited = {f.name: names.count(f.name) for f in channel.fields}
         self.arrays: Arrays = self._landing  # what a step sees
         if channel.rows is not None:
             regrid, names = channel.rows.fields, [f.name for f in channel.fields]
             self.outside = {name: regrid[name].unmapped for name in names}
             self.arrays = step_arrays(channel)
-        self._brings = {  # what waits for a piece of a field: itself, and what is made with it
-            f.name: [f.name, *(g.name for g in channel.fields if f.name in _needs(channel, g))]
-            for f in channel.fields
-        }
         self._lacking: dict[str, int] = {}  # of each field the chunks that bring the rest of it
         self._open: list[Source] = []  # from which more is to come
         self._date: int | None = None
@@ -119,12 +125,9 @@ class Inbox:
         self._landing = self.slots[self.sequence % len(self.slots)]
         if self.channel.rows is None:
             self.arrays = self._landing
-        self._lacking = dict.fromkeys((f.name for f in self.channel.fields), 0)
+        self._lacking = self._awaited.copy()
         for source in self.sources:
             source.taken = 0
-            for piece in (piece for chunk in source.chunks for piece in chunk):
-                for name in self._brings[self.channel.fields[piece.field].name]:
-                    self._lacking[name] += 1
         self._open = list(self.sources)
         for name, lacking in self._lacking.items():
             if not lacking:
@@ -164,27 +167,25 @@ class Inbox:
     def _take(self, source: Source, posted: Posted) -> None:
         begun = time.perf_counter()
         expected = [self.channel.number, self._date, self.sequence]
-        if posted.words[:3].tolist() != expected:
+        if (got := posted.words[:3].tolist()) != expected:
             raise CouplingError(
                 f"message of rank {source.rank} of the job: got exchange, date, sequence "
-                f"{posted.words[:3].tolist()}, expected {expected}; "
+                f"{got}, expected {expected}; "
                 "do all ranks put at the same dates?"
             )
-        chunk = source.chunks[source.taken]
+        brought = source.brings[source.taken]
         if not source.windowed:
-            values = posted.words[HEADER_WORDS:].view(self.channel.exchange.wire)
-            unpack(source.message, chunk, values, self._landing)
+            unpack(source.message, source.chunks[source.taken], posted.values, self._landing)
         elif self.segment is not None:
             self.segment.sync()
         source.taken += 1
         source.total += 1
         if self.channel.repeats or source.total + AHEAD <= len(source.chunks):
             posted.request.Start()
-        for piece in chunk:
-            for name in self._brings[self.channel.fields[piece.field].name]:
-                self._lacking[name] -= 1
-                if not self._lacking[name]:
-                    self._complete(name)
+        for name in brought:
+            self._lacking[name] -= 1
+            if not self._lacking[name]:
+                self._complete(name)
         self.unpacking += time.perf_counter() - begun
 
     def _complete(self, name: str) -> None:
@@ -225,15 +226,22 @@ def _needs(channel: Channel, field: FieldSpec) -> tuple[str, ...]:
     return field.masks if partner is None else (*field.masks, partner)
 
 
-def _source(world: World, channel: Channel, message: Message, rank: int) -> Source:
+def _source(
+    world: World, channel: Channel, message: Message, rank: int, brings: Mapping[str, list[str]]
+) -> Source:
     chunks, windowed = channel.chunks(message), message.partner in channel.windowed
     most = 0 if windowed else max(values_of(message, chunk) for chunk in chunks)
     posted = []
     for _ in range(AHEAD if channel.repeats else min(AHEAD, len(chunks))):
-        words, _ = message_buffer(most, np.dtype(channel.exchange.wire))
-        posted.append(Posted(words, world.comm.Recv_init(words, rank, TAG_DATA + channel.number)))
-        posted[-1].request.Start()
-    return Source(message, rank, windowed, chunks, posted)
+        words, values = message_buffer(most, np.dtype(channel.exchange.wire))
+        request = world.comm.Recv_init(words, rank, TAG_DATA + channel.number)
+        posted.append(Posted(words, values, request))
+        request.Start()
+    fields = [field.name for field in channel.fields]
+    waiting = [
+        [name for piece in chunk for name in brings[fields[piece.field]]] for chunk in chunks
+    ]
+    return Source(message, rank, windowed, chunks, tuple(map(tuple, waiting)), posted)
 
 
 class Outbox:
