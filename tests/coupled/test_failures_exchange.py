@@ -58,14 +58,15 @@ def misuse(
     *said: str,
     spec: dict[str, Any] | None = None,
     worker: Sequence[str] = (),
+    workers: int = 1,
 ) -> str:
-    """misuse_model with `mistake`, and two ranks of `worker` or one rank of one without fault."""
+    """misuse_model with `mistake`, and by default a worker without fault."""
     (directory / "case.yaml").write_text(yaml.safe_dump(spec or MISUSE, sort_keys=False))
     begun = time.perf_counter()
     job = mpirun(
         directory,
         (2, [fortran_test("misuse_model"), mistake]),
-        (2 if worker else 1, worker or python("failing_worker.py", "case.yaml", "none")),
+        (workers, worker or python("failing_worker.py", "case.yaml", "none")),
         check=False,
     )
     return failed(job, begun, *said)
@@ -114,13 +115,13 @@ WORKER = {
 @pytest.mark.parametrize("mistake", WORKER)
 def test_a_worker_fails(tmp_path: Path, mistake: str) -> None:
     worker = python("failing_worker.py", "case.yaml", mistake)
-    output = misuse(tmp_path, "none", *WORKER[mistake], worker=worker)
+    output = misuse(tmp_path, "none", *WORKER[mistake], worker=worker, workers=2)
     if mistake not in ("killed", "misnamed"):
         assert "halocline: worker rank 0: " in output
 
 
 def test_a_worker_hangs(tmp_path: Path) -> None:
-    """Both sides wait for rank 0 of the worker, until run.time_limit."""
+    """The model waits for it, until run.time_limit."""
     worker = python("failing_worker.py", "case.yaml", "hang")
     output = misuse(tmp_path, "none", "waited 2", spec=changed(time_limit=2), worker=worker)
     assert "for answer of date 20 from worker rank 2 of the job; is the other side alive" in output
@@ -166,7 +167,7 @@ MODEL = {
     "no grid": ("field c: got grid 7, expected one that hcl_define_grid returned",),
     "no direction": ("field c: got direction 7, expected hcl_out, hcl_in or hcl_static",),
     "ranks differ": ("1 ranks of model declare other grids or fields than rank 0",),
-    "not finite": ("input of step 2, date 20 s: field 'a' has 1 values that are not finite",),
+    "not finite": ("input of step 2, date 20 s: field 'a' has 2 values that are not finite",),
     "restart nowhere": ("coupling restart nowhere/restart.worker.nc",),
     "no restart": ("coupling restart nowhere.worker.nc: No such file or directory",),
     "gap": ("case.yaml:", "grid 'grid': model: cell x 1, y 3 is owned by 0 ranks, expected 1"),
