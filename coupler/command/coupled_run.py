@@ -72,7 +72,15 @@ def run_spec(spec: CouplingSpec, options: RunOptions, console: Console) -> int:
     if options.reference:
         require_reference(spec)
     directory = Path.cwd() / spec.directory
-    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SpecError(
+            [
+                f"run.directory {directory}: {error.strerror}; it is relative to where you type "
+                "the command: type it where there is room to write, or name another"
+            ]
+        ) from error
     _note_existing(console, directory)
     inner = directory / "reference"
     if options.reference:

@@ -147,6 +147,15 @@ def test_the_log_cannot_be_written(tmp_path: Path) -> None:
     assert (done.code, done.reason) == (1, "exit code 3")
 
 
+def test_no_place_to_run_in(tmp_path: Path) -> None:
+    write_toy(tmp_path)
+    (tmp_path / "out").rmdir()
+    (tmp_path / "out").write_text("a file")
+    job = halocline(tmp_path, "run", "toy.yaml")
+    assert job.returncode == 2
+    assert f"run.directory {tmp_path / 'out'}: File exists; it is relative to where" in job.stderr
+
+
 def test_timeout_is_a_time(tmp_path: Path) -> None:
     write_toy(tmp_path)
     job = halocline(tmp_path, "run", "toy.yaml", "--timeout", "soon")
