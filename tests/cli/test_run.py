@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -149,7 +150,7 @@ def test_the_log_cannot_be_written(tmp_path: Path) -> None:
 
 def test_no_place_to_run_in(tmp_path: Path) -> None:
     write_toy(tmp_path)
-    (tmp_path / "out").rmdir()
+    shutil.rmtree(tmp_path / "out")
     (tmp_path / "out").write_text("a file")
     job = halocline(tmp_path, "run", "toy.yaml")
     assert job.returncode == 2
