@@ -166,8 +166,6 @@ class Component:
         self._declaration, self._segment = agreement.declaration, agreement.segment
         ranks = agreement.model.ranks
         self._model_ranks, self._leader = ranks, ranks[0]
-        goes_on = self._declaration.start_date if self._declaration.restart_file else None
-        self._statistics = Statistics(self.world, self.spec, goes_on)
         self._partial = [c for c in agreement.channels if c.direction == PARTIAL]
         self._return_partial()  # first of all: hcl_start waits for it
         self._inboxes: list[Inbox] = []
@@ -192,9 +190,12 @@ class Component:
             for out in self._outboxes
         }
         self._idle = not any(inbox.channel.messages for inbox in self._inboxes)
-        size = int(self.world.local.size)
-        first = self.world.local.allreduce(size if self._idle else self.rank, MPI.MIN)
-        self.leads = self.rank == first % size  # of the ranks that have steps, the first
+        mine = self.world.members[self.name].ranks
+        with_steps = self.world.local.allgather(not self._idle)
+        stepping = tuple(r for r, steps in zip(mine, with_steps, strict=True) if steps)
+        self.leads = mine[self.rank] == (stepping or mine)[0]
+        goes_on = self._declaration.start_date if self._declaration.restart_file else None
+        self._statistics = Statistics(self.world, self.spec, goes_on, stepping)
         if self.spec.component(self.name).record is not None:
             self._start_recorder(agreement.channels)
         self._send_owed_answers()

@@ -56,10 +56,16 @@ def _owned(channel: Channel, array: Array, outside: NDArray[np.bool_] | None) ->
 
 
 class Statistics:
-    """Rank 0 writes <component>_statistics.csv; the ranks with cells tell it what they saw."""
+    """The first rank that has steps writes <component>_statistics.csv; the others that have cells,
+    too, tell it what they saw."""
 
-    def __init__(self, world: World, spec: CouplingSpec, start: int | None) -> None:
-        """`start`: the run continues another from that date on, and so does its table."""
+    def __init__(
+        self, world: World, spec: CouplingSpec, start: int | None, stepping: tuple[int, ...]
+    ) -> None:
+        """`start`: the run continues another from that date on, and so does its table. `stepping`:
+        the component's ranks that have steps, in the job's numbers; the model may have dropped all
+        cells of the others."""
+        self.stepping = stepping
         self.world, self.spec = world, spec
         self.path = Path(f"{world.name}_statistics.csv")
         self._start, self._append = start, False
@@ -73,15 +79,19 @@ class Statistics:
         outside: Mapping[str, NDArray[np.bool_]] | None = None,
     ) -> None:
         """`arrays` (level, y, x), padded or not, of an exchange; cells `outside` have no owner."""
-        if not channel.exchange.statistics or not channel.box.cells:
+        if not channel.exchange.statistics:
             return
+        leader, *others = self._ranks(channel)
         rows = []
         for field in channel.fields:
-            mine = summarize(_owned(channel, arrays[field.name], (outside or {}).get(field.name)))
-            if self.world.rank != 0:
-                self._send(mine)
+            mine = []
+            if channel.box.cells:
+                outer = (outside or {}).get(field.name)
+                mine = [summarize(_owned(channel, arrays[field.name], outer))]
+            if self.world.comm.rank != leader:
+                self._send(leader, mine)
                 continue
-            parts = [mine] + [self._receive(rank) for rank in self._others(channel)]
+            parts = [*mine, *(self._receive(rank) for rank in others)]
             ends = (channel.exchange.source, channel.exchange.target)
             rows.append((date, *ends, field.name, *combine(parts)))
         if rows:
@@ -106,17 +116,19 @@ class Statistics:
             table = [row for row in csv.reader(file) if len(row) == len(COLUMNS)]
         return [row for row in table if row != list(COLUMNS) and int(row[0]) < self._start]
 
-    def _others(self, channel: Channel) -> list[int]:
-        """The other ranks that own cells, in the job's numbers."""
+    def _ranks(self, channel: Channel) -> list[int]:
+        """Who writes, and the others that own cells of this exchange, in the job's numbers."""
         ranks = self.world.members[self.world.name].ranks
         split = channel_decomposition(self.spec, channel.exchange, len(ranks))
-        return [rank for rank, cells in zip(ranks, split.cells(), strict=True) if cells][1:]
+        leader = self.stepping[0]
+        cells = dict(zip(ranks, split.cells(), strict=True))
+        return [leader, *(rank for rank in self.stepping if cells[rank] and rank != leader)]
 
-    def _send(self, mine: list[float]) -> None:
-        leader = self.world.members[self.world.name].ranks[0]
+    def _send(self, leader: int, mine: list[list[float]]) -> None:
         self._sent = [(request, words) for request, words in self._sent if not request.Test()]
-        words = np.array(mine).view(np.int64)
-        self._sent.append((self.world.comm.Isend(words, leader, TAG_STATISTICS), words))
+        for numbers in mine:
+            words = np.array(numbers).view(np.int64)
+            self._sent.append((self.world.comm.Isend(words, leader, TAG_STATISTICS), words))
 
     def _receive(self, rank: int) -> list[float]:
         words = self.world.receive_words(rank, TAG_STATISTICS, "the statistics of another rank")

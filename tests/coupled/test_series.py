@@ -16,7 +16,7 @@ import pytest
 import yaml
 from mpi4py import MPI
 
-from coupled.exchange import WHOLE
+from coupled.exchange import WHOLE, Boxes, Case, run_exchange
 from coupled.series import DT, HALVES, SUCCESS, UNEVEN, Series, run_series
 from coupler.channel import Channel
 from coupler.protocol import IN, PARTIAL
@@ -102,6 +102,22 @@ def test_statistics_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> No
     want = [values.min(), values.max(), total / values.size, total, 0]
     names = ("min", "max", "mean", "sum", "nan_count")
     assert [float(rows[0][name]) for name in names] == want
+
+
+@pytest.mark.parametrize("boxes", [[(5, 6, 5, 5)], [(1, 2, 1, 2)]], ids=["last", "first"])
+def test_statistics_of_workers_whose_cells_were_all_dropped(tmp_path: Path, boxes: Boxes) -> None:
+    """One of four worker ranks has cells, the last or the first."""
+    case = Case(boxes=boxes, holes=True, workers=4, halo=0, nx=8, ny=6, steps=2)
+    spec = case.spec()
+    spec["exchanges"][0]["statistics"] = True
+    run_exchange(tmp_path, case, spec)
+    rows = list(csv.DictReader(statistics(tmp_path).splitlines()))
+    assert [(row["date"], row["field"]) for row in rows] == [
+        (str(date), field) for date in (0, DT) for field in "ab"
+    ]
+    cells = (boxes[0][1] - boxes[0][0] + 1) * (boxes[0][3] - boxes[0][2] + 1)
+    for row in rows:
+        assert float(row["sum"]) == float(row["mean"]) * case.nz * cells != 0.0
 
 
 def test_a_full_disk_keeps_the_restart_that_is_there(tmp_path: Path) -> None:
