@@ -149,7 +149,7 @@ class Component:
             self.profile.trace = open_trace(self.name, self.rank)
         except (OSError, ValueError) as error:
             raise CouplingError(
-                f"HALOCLINE_TRACE: {error}; expected a directory that is there"
+                f"HALOCLINE_TRACE: {error}; expected a directory that is there, and has room"
             ) from error
 
     def _require_halos(self) -> None:

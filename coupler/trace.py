@@ -36,12 +36,19 @@ class Trace:
         if self._file.closed:
             return
         if self._left == 0:
-            self._file.write(f"{CUT}\n")
+            self._write(f"{CUT}\n")
             self._file.close()
             return
         self._left -= 1
         begun, ended = begun + self._origin, ended + self._origin
-        self._file.write(f"{begun:.6f},{ended:.6f},{what},{date},{fields}\n")
+        self._write(f"{begun:.6f},{ended:.6f},{what},{date},{fields}\n")
+
+    def _write(self, line: str) -> None:
+        """Raises OSError with the file's name, which that of a full disk has not."""
+        try:
+            self._file.write(line)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self._file.name) from error
 
     def close(self) -> None:
         self._file.close()

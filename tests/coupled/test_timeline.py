@@ -13,6 +13,7 @@ from coupled.exchange import DT, HALVES, WHOLE, Case, python, run_exchange
 from coupled.test_exchange import SUCCESS
 from coupled.test_failures_exchange import MISUSE
 from coupler.command.timeline import Event, RankTrace, read_traces, title, with_compute
+from coupler.trace import Trace
 from jobs import fortran_test, mpirun
 
 
@@ -161,3 +162,11 @@ def test_what_is_no_directory_or_limit(tmp_path: Path, side: str, mistake: tuple
     assert job.returncode != 0
     assert f"halocline: {side} rank " in job.stderr
     assert said in job.stderr
+
+
+def test_no_room_for_a_trace_names_the_file() -> None:
+    file = open("/dev/full", "w", buffering=1, encoding="utf-8")  # noqa: SIM115
+    with pytest.raises(OSError, match=r"No space left on device: '/dev/full'"):
+        Trace(file, 9).record("wait", 0.0, 1.0, 0, "a")
+    with pytest.raises(OSError, match="No space"):
+        file.close()
