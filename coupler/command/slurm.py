@@ -106,7 +106,7 @@ def _heterogeneous(spec: CouplingSpec, options: SlurmOptions) -> list[str]:
 
 
 def _directives(*words: str) -> list[str]:
-    return [f"#SBATCH {word}" for word in words]
+    return [f"#SBATCH {shlex.quote(word)}" for word in words]  # sbatch reads quotes as a shell does
 
 
 def _multi_prog(spec: CouplingSpec, launcher: Launcher) -> list[str]:

@@ -103,6 +103,11 @@ def _instance(config: PredictorSpec, kind: Callable[..., Any], directory: Path) 
         made = kind(**arguments)
     except TypeError as error:
         raise PredictorError(f"predictor {config}: {error}") from error
+    except FileNotFoundError as error:
+        raise PredictorError(
+            f"predictor {config}: {error}; a setting that names a file beside the spec becomes its "
+            "path"
+        ) from error
     except (Exception, SystemExit) as error:  # whatever a user's class raises
         raise PredictorError(f"predictor {config}: {type(error).__name__}: {error}") from error
     if not callable(made):

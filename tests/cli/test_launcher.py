@@ -114,6 +114,10 @@ def test_a_job_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert lines.index("module load x") < lines.index(
         f"mkdir -p {tmp_path}/out && cd {tmp_path}/out"
     )
+    words = parse_sbatch(["--comment='two words' --mem=1G"], spec)[0]
+    quoted = slurm_script(spec, SlurmOptions(common=words), launcher).splitlines()
+    assert "#SBATCH '--comment=two words'" in quoted
+    assert "#SBATCH --mem=1G" in quoted
     two = slurm_script(spec, SlurmOptions(own={"worker": ("--gpus-per-task=1",)}), launcher)
     parts = two.split("#SBATCH hetjob\n")
     assert "#SBATCH --ntasks=2\n" in parts[0]

@@ -64,7 +64,9 @@ def test_closures_say_what_halo_they_need(tmp_path: Path) -> None:
 
 
 def test_what_is_wrong_with_weights_is_said_with_the_place(tmp_path: Path) -> None:
-    with pytest.raises(PredictorError, match=r"spec\.yaml:\d+: .*no file gz21\.pt"):
+    with pytest.raises(
+        PredictorError, match=r"spec\.yaml:\d+: .*no file gz21\.pt; a setting that names a"
+    ):
         loaded(tmp_path, 11, **gz21())
     gz21_file(tmp_path / "gz21.pt", hidden=(4,) * 7)
     with pytest.raises(PredictorError, match="another architecture"):

@@ -115,6 +115,11 @@ def test_a_replay_of_another_closure_differs(
         changed = record["su"][1] != 0
         assert np.allclose(ratio[changed], ratio[changed][0], rtol=1e-6)  # linear in gamma
         assert ratio[changed][0] != 1
+    loaded["components"]["closure"]["predictor"]["gamma"] = 0.5 * (1 + 1e-8)
+    path.write_text(yaml.safe_dump(loaded))
+    assert "no more than rounding" not in said
+    assert main(["replay", str(path), base, "--steps", "2"]) == 1
+    assert "no more than rounding" in capsys.readouterr().out
 
 
 def test_a_fold_is_replayed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
