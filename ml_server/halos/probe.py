@@ -74,7 +74,9 @@ def asker(predictor: Predictor, outputs: Sequence[str], limit: float | None = No
 def _function(predictor: Predictor) -> Callable[[Mapping[str, Any]], Any]:
     """What answers to NumPy arrays by name."""
     try:
-        function = copy.deepcopy(predictor.function)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's, of its own exported programs
+            function = copy.deepcopy(predictor.function)
     except Exception:  # whatever a user's class raises
         function = predictor.function
     if not predictor.uses_torch:

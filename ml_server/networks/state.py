@@ -66,7 +66,10 @@ def read_state(
 def _reason(error: Exception) -> str:
     """The sentence of torch's long text that says why."""
     text = str(error).rpartition("WeightsUnpickler error:")[2].strip() or type(error).__name__
-    return text.splitlines()[0].partition(" This is an internal ")[0].strip().rstrip(".")
+    first = text.splitlines()[0]
+    for padding in (" This is an internal ", " In PyTorch 2.6"):
+        first = first.partition(padding)[0]
+    return first.strip().rstrip(".")
 
 
 def _entry(config: PredictorSpec, state: Any) -> Mapping[str, torch.Tensor]:

@@ -49,7 +49,7 @@ def test_what_people_see(capsys: pytest.CaptureFixture[str]) -> None:
         f"error    {'c':<20} bad",
         f"{gap} worse",
         f"{gap} mend: mend it",
-        "1 errors, 1 warnings",
+        "1 error, 1 warning",
     ]
 
 

@@ -46,7 +46,9 @@ def _find_predictors(monkeypatch: pytest.MonkeyPatch) -> None:
         ("raises", "closure rank 0: at step 3, date 1800 s: ZeroDivisionError: no water left"),
         ("transposes", "answer 'su': got shape (2, 15, 24)"),
         ("returns_nan", "field 'sv' has 1 values that are not finite"),
-        ("forgets", "the answer lacks 'sv'"),
+        ("forgets", "the answer of coupled.bad_predictors:forgets lacks 'sv'"),
+        ("leaves", "at step 0, date 0 s: RuntimeError: it called sys.exit(0)"),
+        ("changes_a_mask", "at step 0, date 0 s: ValueError: output array is read-only"),
     ],
 )
 def test_bad_predictor(tmp_path: Path, function: str, message: str) -> None:

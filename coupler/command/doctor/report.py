@@ -47,7 +47,8 @@ def print_findings(console: Console, findings: Iterable[Finding]) -> int:
         say(console, f"{finding.status:<8} {finding.topic:<20} {first}", STYLES[finding.status])
         for line in [*more, *([f"mend: {finding.mend}"] if finding.mend else [])]:
             say(console, f"{'':<29} {line}")
-    say(console, f"{counts['error']} errors, {counts['warning']} warnings", "bold")
+    words = [f"{counts[k]} {k}{'' if counts[k] == 1 else 's'}" for k in ("error", "warning")]
+    say(console, ", ".join(words), "bold")
     return 1 if counts["error"] else 0
 
 
