@@ -210,7 +210,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "channels of an answer": (
         {"python": "networks:Single", **CHANNELS},
-        "the network returned shape (3, 1, 13, 10), expected (batch, 2, y, x): the channels are "
+        "the network returned shape (3, 1, 48, 48), expected (batch, 2, y, x): the channels are "
         "su, sv",
     ),
     "shrinking answer": (
