@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 
@@ -45,6 +46,7 @@ PARTIAL = 4  # direction of partly accumulated fields: out for a restart, in at 
 NUMBERS, NUMBER_STATIC, NUMBER_PARTIAL = 4, 1, 2
 OPERATIONS = {"instant": 0, "average": 1, "accumulate": 2, "min": 3, "max": 4}
 
+LOW, HIGH = (0, 1) if sys.byteorder == "little" else (1, 0)  # halves of a word in memory
 HEADER_WORDS = 4  # exchange, date, sequence, bytes behind the header
 
 Words = NDArray[np.int64]
@@ -184,11 +186,12 @@ def _encode_patches(patches: Sequence[Patch], to_worker: bool) -> Words:
 def _encode_rows(c: RowColumns) -> Words:
     """Two words a row, since a list may need one for every cell: place in the model's list * 2**32
     + width; and the worker's y * 2**32 + x * 8 + (step + 1) * 2 + (1 where the sign changes)."""
-    words = np.empty((len(c.width), 2), np.int64)
-    words[:, 0] = (c.place.astype(np.int64) << 32) | c.width
-    words[:, 1] = (c.target_y.astype(np.int64) << 32) | (c.target_x << 3)
-    words[:, 1] |= ((c.step + 1) << 1) | (c.sign < 0)
-    return words.ravel()
+    halves = np.empty((len(c.width), 2, 2), np.int32)  # of words: no wide copies are made
+    halves[:, 0, HIGH] = c.place
+    halves[:, 0, LOW] = c.width
+    halves[:, 1, HIGH] = c.target_y
+    halves[:, 1, LOW] = (c.target_x << 3) | (((c.step + 1) << 1) | (c.sign < 0))
+    return halves.view(np.int64).ravel()
 
 
 def encode_window(

@@ -170,7 +170,7 @@ def clipped(spans: Cells, first: int, stop: int) -> Cells:
     return np.clip(spans[:, begin:end], first, stop)
 
 
-def overlaps(spans: Cells, owners: Owners) -> tuple[Cells, Cells, Owners]:
+def overlaps(spans: Cells, owners: Owners) -> tuple[Cells, Cells | slice, Owners]:
     """How many runs each span meets, which, and what the spans have of them, span by span.
 
     The ranks of what is found are left to the caller, who may know them.
@@ -178,8 +178,14 @@ def overlaps(spans: Cells, owners: Owners) -> tuple[Cells, Cells, Owners]:
     begin = np.searchsorted(owners.stop, spans[0], side="right")
     counts = np.searchsorted(owners.start, spans[1], side="left") - begin
     ends = np.cumsum(counts)
-    run = np.arange(int(counts.sum())) + np.repeat(begin - ends + counts, counts)
+    run: Cells | slice
+    if len(begin) and np.array_equal(begin[1:], begin[:-1] + counts[:-1]):
+        run = slice(begin[0], begin[0] + ends[-1])  # one behind the other: no gathering
+    else:
+        run = np.arange(int(counts.sum())) + np.repeat(begin - ends + counts, counts)
     start, stop, local = (column[run] for column in (owners.start, owners.stop, owners.local))
+    if isinstance(run, slice):
+        start, stop, local = start.copy(), stop.copy(), local.copy()  # their ends are cut below
     met = counts > 0
     last = ends[met] - 1
     first = last - counts[met] + 1
