@@ -228,7 +228,7 @@ contains
         if (peer%windowed) call sync_window()
         call MPI_Isend(slot%words, header_length + int((chunk%values*exchange%wire + 7)/8), MPI_INTEGER8, &
           peer%rank, tag_data + exchange%number, coupler%world, slot%request)
-        if (.not. peer%windowed) call yield()
+        if (.not. peer%windowed) call yield()   ! a worker on this core takes it while it is in the cache
         chunk%missing = size(chunk%pieces)
       end associate
       peer%next = peer%next + 1
