@@ -4,6 +4,7 @@ it adds to a model's where both compute at the same time."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import statistics
@@ -22,6 +23,7 @@ from coupler.command.bench.inference_alone import Case, Runner
 from coupler.command.bench.inference_network import LAYERS, described, halo_of
 from coupler.command.bench.report import BenchFailed, Measure, Progress
 from coupler.command.launch import mpi_environment
+from coupler.monitor import MONITOR
 
 MODEL, OCEAN = "halocline_inference_bench", "ocean_model"
 WORKER = f"{__package__}.inference_worker"
@@ -90,8 +92,9 @@ def overhead(
         directory,
         spec,
         [MODEL, *map(str, size), str(2 * (turns + WARM))],
-        [*PYTHON, WORKER, "bench.yaml"],
+        [*PYTHON, WORKER, "bench.yaml", "seconds"],
     )
+    lines += (directory / "seconds").read_text().splitlines()
     found: dict[str, list[list[float]]] = {"coupled": [], "worker": [], "plain": []}
     for word, *rest in filter(None, map(str.split, lines)):
         if word in found:
@@ -136,9 +139,10 @@ def overlapped(directory: Path, turns: int, progress: Progress) -> Iterator[Meas
             turn = partial(_turn, stranger, alone)
             beside = _seconds(_run(directory, spec, [OCEAN, "alone.nml"], None, turn)) / steps
             lines = _run(directory, spec, [OCEAN, "coupled.nml"], worker)
-            calls = _reported(lines, "exchange") + _reported(lines, "wait")
-            found.append((alone, beside, _seconds(lines) / steps, calls))
-            inference = _reported(lines, "inference")
+            profile = json.loads((directory / "worker.json").read_text())
+            calls = sum(profile["model"][name] for name in ("packing", "waiting", "unpacking"))
+            found.append((alone, beside, _seconds(lines) / steps, calls / steps))
+            inference = profile["inference"] / steps
     base, uncoupled, lagged, calls = (statistics.median(c) for c in zip(*found, strict=True))
     yield Measure(
         "ocean_model coupled with lag 1",
@@ -174,14 +178,6 @@ def _seconds(lines: list[str]) -> float:
     raise BenchFailed("bench inference: the ocean model did not say how long it took")
 
 
-def _reported(lines: list[str], what: str) -> float:
-    """[s] a step of what a worker's end prints first: the model's exchange and wait, inference."""
-    for line in lines:
-        if found := re.match(rf"halocline:.* {what} +(\S+) s/step", line):
-            return float(found[1])
-    raise BenchFailed("bench inference: the worker did not say where the time went")
-
-
 def _run(
     directory: Path,
     spec: dict[str, Any],
@@ -196,7 +192,7 @@ def _run(
     job = subprocess.Popen(
         line,
         cwd=directory,
-        env=os.environ | mpi_environment(),
+        env=os.environ | mpi_environment() | {MONITOR: str(directory)},
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 """The worker of `halocline bench inference`: in even steps it answers as any worker does, in odd
-ones it runs the same network on the same values in plain torch, and answers what it has."""
+ones it runs the same network on the same values in plain torch, and answers what it has. Seconds go
+to a file: a launcher may mix up lines that two ranks print at a time. Usage: SPEC FILE"""
 
 from __future__ import annotations
 
 import sys
 import time
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,14 +20,14 @@ from coupler.driver import load_for, warm_up
 from coupler.spec.load import load_spec
 
 
-def main(path: str) -> None:
+def main(path: str, file: str) -> None:
     spec = load_spec(path)
     predictor = load_for(spec, "worker")
     network, engine = predictor.function, predictor.engine
     assert isinstance(network, Network)
     assert engine is not None
     with Component("worker", spec, MPI.COMM_WORLD, partial(warm_up, predictor)) as worker:
-        print("how", predictor.how, flush=True)
+        lines: list[str] = []
         for step in worker.steps():
             if step.number % 2 == 0:
                 fields = dict(step.inputs)  # waits for the last of them
@@ -34,7 +36,7 @@ def main(path: str) -> None:
                 seconds = time.perf_counter() - begun, time.process_time() - used
                 for name, answer in answers.items():
                     step[name] = answer
-                print("worker", *seconds, flush=True)
+                lines.append("worker {} {}".format(*seconds))
                 continue
             x = torch.from_numpy(np.stack((step["u"], step["v"]), axis=1))
             size = engine.chunk or len(x)
@@ -46,8 +48,9 @@ def main(path: str) -> None:
                 seconds = time.perf_counter() - begun, time.process_time() - used
             for name in step.due:
                 step[name] = step.out[name]
-            print("plain", *seconds, flush=True)
+            lines.append("plain {} {}".format(*seconds))
+        Path(file).write_text("\n".join(lines))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

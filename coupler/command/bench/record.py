@@ -25,6 +25,7 @@ from coupler.spec.document import SpecError
 MODEL = "ocean_model"
 GOAL = 1.05
 WARM = 10  # steps
+FOUND = "found.json"
 SMALL: dict[str, Any] = {"precision": "float32", "deflate": 1}
 VARIANTS: dict[str, dict[str, Any]] = {
     "every step, float64": {},
@@ -84,7 +85,7 @@ def _run(
     worker = ["-m", "mpi4py", "-m", "coupler.command.bench.record_worker", "bench.yaml"]
     line = ["mpirun", "-n", "1", model, "bench.nml", ":", "-n", "1", sys.executable, *worker]
     job = subprocess.run(
-        [*line, str(WARM), str(options.steps)],
+        [*line, FOUND, str(WARM), str(options.steps)],
         cwd=directory,
         env=os.environ | mpi_environment(),
         text=True,
@@ -93,8 +94,7 @@ def _run(
     )
     if job.returncode:
         raise BenchFailed(f"bench record: exit code {job.returncode}\n{job.stderr.strip()}")
-    lines = [line for line in job.stdout.splitlines() if line.startswith("{")]
-    found: dict[str, float] = json.loads(lines[0])
+    found: dict[str, float] = json.loads((directory / FOUND).read_text())
     return found
 
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The worker of `halocline bench record`: blocks of steps with and without recording, in turn.
 
-A block with it ends when all of its records are written. Usage: SPEC WARM BLOCK
+A block with it ends when all of its records are written. Usage: SPEC FILE WARM BLOCK; what was
+measured goes to FILE.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def processor_time(process: int) -> float:
     return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def main(path: str, warm: int, block: int) -> None:
+def main(path: str, file: str, warm: int, block: int) -> None:
     seconds: dict[bool, list[float]] = {True: [], False: []}
     with Component("closure", path, MPI.COMM_WORLD) as closure:
         predictor = load_for(closure.spec, "closure")
@@ -59,7 +60,7 @@ def main(path: str, warm: int, block: int) -> None:
         "bytes": size / steps,
         "writer": used / steps,
     }
-    print(json.dumps(found), flush=True)
+    Path(file).write_text(json.dumps(found))
 
 
-main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
