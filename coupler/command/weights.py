@@ -107,7 +107,7 @@ def _print_one(console: Console, item: Regridded) -> None:
     if not said.functions:
         say(console, "  grids without places: no benchmark functions")
         return
-    table = Table("misfit [%] of", "mean", "rms", "max", "below", "above", "integral")
+    table = Table("misfit of", "mean [%]", "rms [%]", "max [%]", "below", "above", "integral")
     for column in table.columns[1:]:
         column.justify = "right"
     for name, made in said.functions.items():
