@@ -24,7 +24,8 @@ from coupler.monitor import Profile
 from coupler.partial import receive_partial, send_partial
 from coupler.planning import worker_decomposition
 from coupler.protocol import CONTROL_END, IN, OUT, PARTIAL, STATIC, TAG_REPLY, Control
-from coupler.record.recorder import Place, Recorder
+from coupler.record.contents import Place
+from coupler.record.recorder import Recorder
 from coupler.regridding.regrid import shown_cells
 from coupler.restart import read_partial, read_restart, write_restart
 from coupler.routing.decomposition import Box

@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 
 from coupler.errors import CouplingError
 from coupler.record import Record, RecordError, open_record
-from coupler.record.recorder import Place, Recorder
+from coupler.record.contents import Place
+from coupler.record.recorder import Recorder
 from coupler.routing.decomposition import decompose
 from coupler.spec import CouplingSpec
 from coupler.spec.load import load_spec
