@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,11 +11,11 @@ from numpy.typing import NDArray
 
 from coupler.protocol import OUT, PARTIAL, STATIC
 from coupler.regridding.peers import Peers
-from coupler.regridding.regrid import Plan
+from coupler.regridding.regrid import Plan, shown_cells
 from coupler.routing.chunks import Chunk, chunk_bytes, cut
 from coupler.routing.decomposition import Box, Decomposition
 from coupler.routing.points import Owners
-from coupler.routing.router import Message
+from coupler.routing.router import CELLS, Message, cell_numbers, owned_cells
 from coupler.spec import ExchangeSpec, FieldSpec
 from coupler.transport.window import Places, Shape
 
@@ -71,3 +72,35 @@ class Channel:
         """(level, y, x) of this rank's array of each field as a step sees it."""
         box = (self.peers.box if self.peers else self.box).padded(self.halo)
         return tuple((field.levels, box.ny, box.nx) for field in self.fields)
+
+    @property
+    def owned_cells(self) -> NDArray[np.bool_]:
+        """(y, x) of the padded box: cells with an owner, or made of such cells."""
+        if self.owned is not None:
+            return self.owned
+        return owned_cells(self.exchange.grid, self.model, self.box, self.halo)
+
+    @property
+    def cell_numbers(self) -> NDArray[np.int64]:
+        """(y, x) of the padded box: x + y * nx of the cell that each shows; -1 where not owned."""
+        if self.owned is None:
+            return cell_numbers(self.exchange.grid, self.model, self.box, self.halo)
+        padded = self.box.padded(self.halo)
+        shown, _ = shown_cells(CELLS, self.exchange.worker_grid, padded)
+        return np.where(self.owned, shown, -1)
+
+
+def owned_by_grid(
+    channels: Iterable[Channel], boxes: Mapping[str, Box]
+) -> dict[str, NDArray[np.bool_]]:
+    """By the worker's grid (y, x) of this rank's box without halo: cells with an owner."""
+    owned: dict[str, NDArray[np.bool_]] = {}
+    for c in channels:
+        name, box = c.exchange.worker_grid.name, c.box
+        if c.exchange.regrid is None:
+            owned[name] = owned_cells(c.exchange.worker_grid, c.model, box, 0)
+        elif c.owned is not None:
+            owned[name] = c.owned[c.halo : c.halo + box.ny, c.halo : c.halo + box.nx]
+        elif name not in owned:  # of answers on a grid of their own
+            owned[name] = np.ones((boxes[name].ny, boxes[name].nx), np.bool_)
+    return owned

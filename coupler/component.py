@@ -16,7 +16,7 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from coupler.channel import Channel
+from coupler.channel import Channel, owned_by_grid
 from coupler.clock import answer_date, first_due, is_due
 from coupler.handshake import shake_hands
 from coupler.inputs import Inputs
@@ -26,10 +26,8 @@ from coupler.planning import worker_decomposition
 from coupler.protocol import CONTROL_END, IN, OUT, PARTIAL, STATIC, TAG_REPLY, Control
 from coupler.record.contents import Place
 from coupler.record.recorder import Recorder
-from coupler.regridding.regrid import shown_cells
 from coupler.restart import read_partial, read_restart, write_restart
 from coupler.routing.decomposition import Box
-from coupler.routing.router import CELLS, cell_numbers, owned_cells
 from coupler.spec import CouplingSpec
 from coupler.spec.load import load_spec
 from coupler.statistics import Statistics
@@ -112,22 +110,14 @@ class Component:
         of such cells beyond a periodic boundary or a fold. Elsewhere there is land that the model
         dropped, or a closed boundary. On another grid than the model's: cells that such cells are
         a source of."""
-        channel = self._inboxes[0].channel
-        if channel.owned is not None:
-            return channel.owned
-        return owned_cells(channel.exchange.grid, channel.model, channel.box, channel.halo)
+        return self._inboxes[0].channel.owned_cells
 
     @cached_property
     def cells(self) -> NDArray[np.int64]:
         """(y, x) of the padded box of the first exchange: the global number x + y * nx of the cell
         whose T point each shows, also through periodic images and the fold; -1 where `owned` is
         false. The same cell has the same number on every rank, whatever the decomposition."""
-        channel = self._inboxes[0].channel
-        if channel.owned is not None:
-            padded = channel.box.padded(channel.halo)
-            shown, _ = shown_cells(CELLS, channel.exchange.worker_grid, padded)
-            return np.where(channel.owned, shown, -1)
-        return cell_numbers(channel.exchange.grid, channel.model, channel.box, channel.halo)
+        return self._inboxes[0].channel.cell_numbers
 
     @property
     def outputs(self) -> dict[str, tuple[int, ...]]:
@@ -206,17 +196,12 @@ class Component:
         writers = self.world.local.allgather(not self._idle)
         if self._idle:
             return
-        boxes, owned = {}, {}
-        for c in (c for c in channels if c.direction in (OUT, IN)):
-            grid = c.exchange.worker_grid
-            split = boxes[grid.name] = worker_decomposition(self.spec, c.exchange, size)
-            if c.exchange.regrid is None:
-                owned[grid.name] = owned_cells(grid, c.model, c.box, 0)
-            elif c.owned is not None:
-                owned[grid.name] = c.owned[c.halo : c.halo + c.box.ny, c.halo : c.halo + c.box.nx]
-            elif grid.name not in owned:  # of answers on a grid of their own
-                box = split.box(self.rank)
-                owned[grid.name] = np.ones((box.ny, box.nx), np.bool_)
+        told = [c for c in channels if c.direction in (OUT, IN)]
+        boxes = {
+            c.exchange.worker_grid.name: worker_decomposition(self.spec, c.exchange, size)
+            for c in told
+        }
+        owned = owned_by_grid(told, {name: split.box(self.rank) for name, split in boxes.items()})
         ranks = tuple(rank for rank, writes in enumerate(writers) if writes)
         start = self._declaration.start_date
         place = Place(self.name, self.rank, ranks, start, boxes, owned)
