@@ -3,18 +3,14 @@
 
 from __future__ import annotations
 
-import os
 import statistics
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
+from coupler.command.bench.job import SPEC, run_bench_job
 from coupler.command.bench.report import BenchFailed
-from coupler.command.launch import mpi_environment
 
 MODEL = "halocline_exchange_bench"
 WORKER, YAC = f"{__package__}.exchange_worker", f"{__package__}.exchange_yac"
@@ -67,18 +63,8 @@ def run_job(directory: Path, model: str, setup: Setup, variant: Variant, yac: bo
     """Raises BenchFailed if a rank fails, or gets a value that is not expected."""
     steps = WARM + setup.steps + FRESH
     spec = job_spec(setup, variant, steps)
-    (directory / "bench.yaml").write_text(yaml.safe_dump(spec, sort_keys=False))
-    job = subprocess.run(
-        _command(model, setup, variant, steps, yac),
-        cwd=directory,
-        env=os.environ | mpi_environment(),
-        text=True,
-        capture_output=True,
-        check=False,
-    )
-    if job.returncode:
-        failed = f"bench exchange: {setup}, {variant}: exit code {job.returncode}"
-        raise BenchFailed(f"{failed}\n{job.stderr.strip()}")
+    line = _command(model, setup, variant, steps, yac)
+    printed = run_bench_job(f"exchange: {setup}, {variant}", directory, spec, line)
 
     def medians(text: str) -> list[float]:
         rows = [list(map(float, line.split())) for line in text.splitlines()]
@@ -87,7 +73,7 @@ def run_job(directory: Path, model: str, setup: Setup, variant: Variant, yac: bo
         return [statistics.median(column) for column in zip(*rows[WARM:-FRESH], strict=True)]
 
     traced, field = map(int, (directory / TRACED).read_text().split())
-    coupled, raw = medians(job.stdout)
+    coupled, raw = medians(printed)
     of_yac = medians((directory / YAC_SECONDS).read_text())[0] if yac else None
     return Result(coupled, raw, of_yac, traced, field)
 
@@ -98,7 +84,7 @@ def _command(model: str, setup: Setup, variant: Variant, steps: int, yac: bool) 
     how = "in-place" if variant.in_place else "copied"
     line = ["mpirun", "-n", f"{ranks}", model, *map(str, setup.size), f"{steps}", f"{workers}"]
     line.append(f"{setup.block}")
-    line += [":", "-n", f"{workers}", *python, WORKER, "bench.yaml", how]
+    line += [":", "-n", f"{workers}", *python, WORKER, SPEC, how]
     if yac:
         numbers = map(str, (*setup.size, steps, ranks, setup.block))
         line += [":", "-n", f"{ranks + workers}", *python, YAC, *numbers]

@@ -5,10 +5,8 @@ it adds to a model's where both compute at the same time."""
 from __future__ import annotations
 
 import json
-import os
 import re
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,12 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import f90nml
-import yaml
 
 from coupler.command.bench.inference_alone import Case, Runner
 from coupler.command.bench.inference_network import LAYERS, described, halo_of
+from coupler.command.bench.job import SPEC, run_bench_job
 from coupler.command.bench.report import BenchFailed, Measure, Progress
-from coupler.command.launch import mpi_environment
 from coupler.monitor import MONITOR
 
 MODEL, OCEAN = "halocline_inference_bench", "ocean_model"
@@ -92,7 +89,7 @@ def overhead(
         directory,
         spec,
         [MODEL, *map(str, size), str(2 * (turns + WARM))],
-        [*PYTHON, WORKER, "bench.yaml", "seconds"],
+        [*PYTHON, WORKER, SPEC, "seconds"],
     )
     lines += (directory / "seconds").read_text().splitlines()
     found: dict[str, list[list[float]]] = {"coupled": [], "worker": [], "plain": []}
@@ -129,7 +126,7 @@ def overlapped(directory: Path, turns: int, progress: Progress) -> Iterator[Meas
     f90nml.Namelist(LOAD).write(directory / "alone.nml", force=True)
     coupled = LOAD | {"closure": {"kind": "coupled"}, "coupling": {"enabled": True}}
     f90nml.Namelist(coupled).write(directory / "coupled.nml", force=True)
-    worker = [*PYTHON, "ml_server", "bench.yaml", "--component", "worker"]
+    worker = [*PYTHON, "ml_server", SPEC, "--component", "worker"]
     found: list[tuple[float, float, float, float]] = []  # [s] a step: alone, beside, coupled; calls
     inference = 0.0
     same = Case(network, (COUPLED_LEVELS, ny + 2 * halo, nx + 2 * halo), 0.0)
@@ -187,20 +184,7 @@ def _run(
 ) -> list[str]:
     """The lines that a job prints; without `worker` the model runs alone. `meanwhile` is called
     again and again until it ends."""
-    (directory / "bench.yaml").write_text(yaml.safe_dump(spec))
     line = ["mpirun", "-n", "1", *model, *([":", "-n", "1", *worker] if worker else [])]
-    job = subprocess.Popen(
-        line,
-        cwd=directory,
-        env=os.environ | mpi_environment() | {MONITOR: str(directory)},
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    while meanwhile is not None and job.poll() is None:
-        meanwhile()
-    printed, said = job.communicate()
-    if job.returncode:
-        text = f"bench inference: {' '.join(line)}: exit code {job.returncode}"
-        raise BenchFailed(f"{text}\n{said.strip()}")
+    environment = {MONITOR: str(directory)}
+    printed = run_bench_job("inference", directory, spec, line, environment, meanwhile)
     return printed.splitlines()

@@ -4,21 +4,19 @@
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
 from rich.console import Console
 
+from coupler.command.bench.job import SPEC, run_bench_job
 from coupler.command.bench.options import at_least, numbers
-from coupler.command.bench.report import Bench, BenchFailed, Measure, Progress
+from coupler.command.bench.report import Bench, Measure, Progress
 from coupler.command.help_texts import BENCH_OVERLAP
-from coupler.command.launch import find_executable, mpi_environment
+from coupler.command.launch import find_executable
 from coupler.command.pictures import draw_timelines
 from coupler.command.timeline import RankTrace, read_traces, waiting_share
 from coupler.spec.document import SpecError
@@ -84,21 +82,12 @@ def measure(options: argparse.Namespace, progress: Progress) -> Iterator[Measure
 
 def _run(directory: Path, model: str, setup: OverlapSetup, lag: int) -> Overlap:
     steps = setup.steps + WARM
-    (directory / "bench.yaml").write_text(yaml.safe_dump(_spec(setup, lag, steps)))
     numbers = (*setup.size, steps, round(1e6 * setup.step))
     line = ["mpirun", "-n", str(setup.ranks[0]), model, *map(str, numbers)]
     line += [":", "-n", str(setup.ranks[1]), sys.executable, "-m", "mpi4py"]
-    line += ["-m", "coupler.command.bench.overlap_worker", "bench.yaml", str(setup.inference)]
-    job = subprocess.run(
-        line,
-        cwd=directory,
-        env=os.environ | mpi_environment() | {TRACE: str(directory)},
-        text=True,
-        capture_output=True,
-        check=False,
-    )
-    if job.returncode:
-        raise BenchFailed(f"bench overlap, lag {lag}: exit code {job.returncode}\n{job.stderr}")
+    line += ["-m", "coupler.command.bench.overlap_worker", SPEC, str(setup.inference)]
+    traces = {TRACE: str(directory)}
+    run_bench_job(f"overlap, lag {lag}", directory, _spec(setup, lag, steps), line, traces)
     return Overlap(lag, tuple(trace.since(WARM) for trace in read_traces(directory)))
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -14,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import f90nml
-import yaml
 
+from coupler.command.bench.job import SPEC, run_bench_job
 from coupler.command.bench.options import at_least, numbers
-from coupler.command.bench.report import Bench, BenchFailed, Measure, Progress
+from coupler.command.bench.report import Bench, Measure, Progress
 from coupler.command.help_texts import BENCH_RECORD
-from coupler.command.launch import find_executable, mpi_environment
+from coupler.command.launch import find_executable
 from coupler.spec.document import SpecError
 
 MODEL = "ocean_model"
@@ -81,19 +79,10 @@ def _run(
     steps = WARM + 2 * options.steps * options.blocks
     namelist = NAMELIST | {"grid": grid, "time": {"dt": 120, "steps": steps}}
     f90nml.Namelist(namelist).write(directory / "bench.nml")
-    (directory / "bench.yaml").write_text(yaml.safe_dump(_spec(record)))
-    worker = ["-m", "mpi4py", "-m", "coupler.command.bench.record_worker", "bench.yaml"]
+    worker = ["-m", "mpi4py", "-m", "coupler.command.bench.record_worker", SPEC]
     line = ["mpirun", "-n", "1", model, "bench.nml", ":", "-n", "1", sys.executable, *worker]
-    job = subprocess.run(
-        [*line, FOUND, str(WARM), str(options.steps)],
-        cwd=directory,
-        env=os.environ | mpi_environment(),
-        text=True,
-        capture_output=True,
-        check=False,
-    )
-    if job.returncode:
-        raise BenchFailed(f"bench record: exit code {job.returncode}\n{job.stderr.strip()}")
+    line += [FOUND, str(WARM), str(options.steps)]
+    run_bench_job("record", directory, _spec(record), line)
     found: dict[str, float] = json.loads((directory / FOUND).read_text())
     return found
 
