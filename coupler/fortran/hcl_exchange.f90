@@ -2,18 +2,18 @@
 !> Exchanges under way: which slot, which chunk, what is due. Packing is in hcl_move.f90.in.
 module hcl_exchange
   use, intrinsic :: iso_fortran_env, only: int64, real64
-  use mpi_f08, only: MPI_INTEGER8, MPI_STATUS_IGNORE, MPI_Cancel, MPI_Isend, &
-    MPI_Recv_init, MPI_Request_free, MPI_Start, MPI_Test, MPI_Wait, MPI_Wtime
+  use mpi_f08, only: MPI_INTEGER8, MPI_STATUS_IGNORE, MPI_Cancel, MPI_Recv_init, MPI_Request_free, &
+    MPI_Send_init, MPI_Start, MPI_Wait, MPI_Wtime
   use hcl_error, only: hcl_error_type, raise, text
   use hcl_protocol, only: direction_in, direction_out, direction_partial, direction_static, &
     header_length, no_date, tag_data
   use hcl_state, only: coupler, exchange_type, field_type, peer_type, slot_type, who
   use hcl_trace, only: record, tracing
-  use hcl_wait, only: wait_counter, wait_request, yield
+  use hcl_wait, only: wait_counter, wait_request
   use hcl_window, only: sync_window, write_counter
   implicit none (type, external)
   private
-  public :: begin_put, take_buffer, piece_packed, end_put, begin_get, wait_chunk, piece_unpacked, end_get
+  public :: begin_put, piece_packed, end_put, begin_get, wait_chunk, piece_unpacked, end_get
   public :: open_messages, close_messages, check_call, on_points, slot_of, posted_of, most_chunks
   public :: declared_extent
 
@@ -159,13 +159,9 @@ contains
     begun = MPI_Wtime()
     do p = 1, size(exchange%peers)
       do c = 1, size(exchange%peers(p)%chunks)
-        associate (slot => exchange%peers(p)%chunks(c)%slots(slot_of(exchange)))
-          if (.not. associated(slot%words)) cycle
-          call wait_request(slot%request, &
-            'worker rank '//text(exchange%peers(p)%rank)//' of the job to take '//name_of(field), error)
-          if (allocated(error)) return
-          call give_back(exchange%peers(p), slot)
-        end associate
+        call wait_request(exchange%peers(p)%chunks(c)%slots(slot_of(exchange))%request, &
+          'worker rank '//text(exchange%peers(p)%rank)//' of the job to take '//name_of(field), error)
+        if (allocated(error)) return
       end do
       if (.not. exchange%peers(p)%windowed) cycle
       ! what the slot held was exchanged lag + 2 periods ago
@@ -175,43 +171,6 @@ contains
     end do
     if (tracing) call record('wait', begun, MPI_Wtime(), date, field)
   end subroutine begin_put
-
-  !> Before chunk number c is packed: a buffer for it. One that the worker has just taken a chunk
-  !> from is in the cache still, so the last that came back is used first.
-  subroutine take_buffer(exchange, peer, c)
-    type(exchange_type), intent(in) :: exchange
-    type(peer_type), intent(inout) :: peer
-    integer, intent(in) :: c
-    logical :: taken
-
-    associate (slot => peer%chunks(c)%slots(slot_of(exchange)))
-      if (associated(slot%words)) return   ! another piece of it is there
-      do while (peer%under_way < peer%next)
-        associate (earlier => peer%chunks(peer%under_way)%slots(slot_of(exchange)))
-          call MPI_Test(earlier%request, taken, MPI_STATUS_IGNORE)
-          if (.not. taken) exit
-          call give_back(peer, earlier)
-        end associate
-        peer%under_way = peer%under_way + 1
-      end do
-      if (peer%spares == 0) then
-        allocate (slot%words(peer%buffer_words), source=0_int64)
-      else
-        slot%words => peer%spare(peer%spares)%words
-        peer%spares = peer%spares - 1
-      end if
-    end associate
-  end subroutine take_buffer
-
-  !> The worker has taken what `slot` held.
-  subroutine give_back(peer, slot)
-    type(peer_type), intent(inout) :: peer
-    type(slot_type), intent(inout) :: slot
-
-    peer%spares = peer%spares + 1
-    peer%spare(peer%spares)%words => slot%words
-    nullify (slot%words)
-  end subroutine give_back
 
   !> A piece of chunk number c lies packed: every chunk up to the first that lacks one leaves.
   subroutine piece_packed(exchange, peer, c)
@@ -226,9 +185,7 @@ contains
         slot%words(:header_length) = [int(exchange%number, int64), exchange%date, exchange%count, &
           chunk%values*exchange%wire]
         if (peer%windowed) call sync_window()
-        call MPI_Isend(slot%words, header_length + int((chunk%values*exchange%wire + 7)/8), MPI_INTEGER8, &
-          peer%rank, tag_data + exchange%number, coupler%world, slot%request)
-        if (.not. peer%windowed) call yield()   ! a worker on this core takes it while it is in the cache
+        call MPI_Start(slot%request)
         chunk%missing = size(chunk%pieces)
       end associate
       peer%next = peer%next + 1
@@ -252,7 +209,6 @@ contains
     exchange%date = no_date
     exchange%done = .false.
     exchange%peers%next = 1
-    exchange%peers%under_way = 1
   end subroutine close_exchange
 
   !> Chunks of the exchange with the peer that has the most
@@ -386,17 +342,27 @@ contains
     call close_exchange(exchange)
   end subroutine end_get
 
-  !> Receives are posted before their messages can come.
+  !> Makes every message's request; receives are posted before their messages can come.
   subroutine open_messages()
-    integer :: e, p, s
+    integer :: e, p, c, s
 
     do e = 1, size(coupler%exchanges)
       associate (exchange => coupler%exchanges(e))
         do p = 1, size(exchange%peers)
           associate (peer => exchange%peers(p))
-            if (.not. allocated(peer%posted)) cycle
-            do s = 1, size(peer%posted)
-              call open_receive(peer%posted(s), peer%rank, tag_data + exchange%number)
+            if (allocated(peer%posted)) then
+              do s = 1, size(peer%posted)
+                call open_receive(peer%posted(s), peer%rank, tag_data + exchange%number)
+              end do
+              cycle
+            end if
+            do c = 1, size(peer%chunks)
+              do s = 1, size(peer%chunks(c)%slots)
+                associate (slot => peer%chunks(c)%slots(s))
+                  call MPI_Send_init(slot%words, size(slot%words), MPI_INTEGER8, peer%rank, &
+                    tag_data + exchange%number, coupler%world, slot%request)
+                end associate
+              end do
             end do
           end associate
         end do
@@ -423,24 +389,25 @@ contains
           if (allocated(peer%posted)) then
             do s = 1, size(peer%posted)
               call MPI_Cancel(peer%posted(s)%request)
-              call MPI_Wait(peer%posted(s)%request, MPI_STATUS_IGNORE)
-              call MPI_Request_free(peer%posted(s)%request)
-              deallocate (peer%posted(s)%words)
+              call close_message(peer%posted(s))
             end do
             cycle
           end if
           do c = 1, size(peer%chunks)
             do s = 1, size(peer%chunks(c)%slots)
-              if (.not. associated(peer%chunks(c)%slots(s)%words)) cycle
-              call MPI_Wait(peer%chunks(c)%slots(s)%request, MPI_STATUS_IGNORE)
-              call give_back(peer, peer%chunks(c)%slots(s))
+              call close_message(peer%chunks(c)%slots(s))
             end do
-          end do
-          do s = 1, peer%spares
-            deallocate (peer%spare(s)%words)
           end do
         end associate
       end do
     end do
   end subroutine close_messages
+
+  subroutine close_message(slot)
+    type(slot_type), intent(inout) :: slot
+
+    call MPI_Wait(slot%request, MPI_STATUS_IGNORE)
+    call MPI_Request_free(slot%request)
+    deallocate (slot%words)
+  end subroutine close_message
 end module hcl_exchange

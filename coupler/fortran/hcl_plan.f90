@@ -170,8 +170,8 @@ contains
     call make_slots(exchange, peer)
   end subroutine read_chunks
 
-  !> lag + 2 exchanges can be under way, so that a put never overwrites what is not yet taken; of
-  !> an answer's chunks a few are received ahead.
+  !> Buffers: lag + 2 exchanges can be under way, so that a put never overwrites what is not yet
+  !> taken; of an answer's chunks a few are received ahead.
   subroutine make_slots(exchange, peer)
     type(exchange_type), intent(in) :: exchange
     type(peer_type), intent(inout) :: peer
@@ -190,8 +190,9 @@ contains
     slots = merge(1, exchange%lag + 2, exchange%direction == direction_static)
     do c = 1, size(peer%chunks)
       allocate (peer%chunks(c)%slots(slots))
+      do s = 1, slots
+        allocate (peer%chunks(c)%slots(s)%words(words(c)), source=0_int64)
+      end do
     end do
-    allocate (peer%spare(slots*size(peer%chunks)))
-    peer%buffer_words = maxval(words)
   end subroutine make_slots
 end module hcl_plan

@@ -53,7 +53,7 @@ module hcl_state
     integer(int64) :: offset = 0          !< values before this piece in the chunk
   end type piece_type
 
-  !> A message under way. The buffer is counted in 8-byte words, which lets a
+  !> A message under way: a persistent request. The buffer is counted in 8-byte words, which lets a
   !> message have 16 GB.
   type :: slot_type
     integer(int64), pointer, contiguous :: words(:) => null()
@@ -66,7 +66,7 @@ module hcl_state
     type(piece_type), allocatable :: pieces(:)
     integer(int64) :: values = 0
     integer :: missing = 0                      !< pieces that are not yet packed
-    type(slot_type), allocatable :: slots(:)    !< to send: of lag + 2 exchanges, while under way
+    type(slot_type), allocatable :: slots(:)    !< to send: of lag + 2 exchanges
     integer(int64), allocatable :: kept(:)      !< received, but not all of it asked for yet
   end type chunk_type
 
@@ -81,10 +81,6 @@ module hcl_state
     type(route_type), allocatable :: routes(:)   !< one a field of the exchange
     type(chunk_type), allocatable :: chunks(:)   !< in the order in which they travel
     integer :: next = 1       !< the first chunk of this exchange not yet sent, or not yet taken
-    integer :: under_way = 1  !< the first chunk of this exchange that the worker has not taken
-    type(slot_type), allocatable :: spare(:)     !< buffers to send from: a stack,
-    integer :: spares = 0                        !< with as many of them
-    integer(int64) :: buffer_words = 0           !< of each
     type(slot_type), allocatable :: posted(:)    !< receives that wait for chunks, in turn
     integer(int64) :: taken = 0                  !< chunks of all exchanges
   end type peer_type

@@ -12,7 +12,7 @@ module hcl_wait
   use hcl_window, only: read_counter, sync_window
   implicit none (type, external)
   private
-  public :: wait_request, wait_message, wait_counter, yield
+  public :: wait_request, wait_message, wait_counter
 
   !> Endless spinning doubles a step with more ranks than cores, sleeping at once makes a small
   !> exchange several times slower: so poll this long, then sleep for a share of the time waited.
@@ -84,13 +84,6 @@ contains
       if (allocated(error)) return
     end do
   end subroutine wait_message
-
-  !> Lets whoever waits for this core have it.
-  subroutine yield()
-    integer(c_int) :: ignored
-
-    ignored = c_yield()
-  end subroutine yield
 
   subroutine be_patient(since, what, error)
     real(real64), intent(in) :: since   !< when the wait began [s]

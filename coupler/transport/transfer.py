@@ -69,11 +69,8 @@ class Sink:
     """One rank of the model to which an exchange goes."""
 
     message: Message
-    rank: int  # of the job
     windowed: bool
-    chunks: tuple[Chunk, ...]
-    sent: list[list[Parcel]]  # of each slot: under way, or held for a restart
-    spare: dict[int, list[Parcel]]  # by values; a chunk was taken from the last one just now
+    parcels: list[Parcel]
 
 
 class Inbox:
@@ -261,24 +258,21 @@ class Outbox:
         self._taken = _counters(channel, segment, len(channel.windowed))
         self.names = " ".join(f.name for f in channel.fields)
         self.sequence = 0
-        self.sinks = [_sink(channel, m, ranks[m.partner]) for m in channel.messages]
-        self._most_chunks = max((len(sink.chunks) for sink in self.sinks), default=0)
+        self.slots = [
+            [_sink(world, channel, m, ranks[m.partner]) for m in channel.messages]
+            for _ in range(channel.slots)
+        ]
 
     @property
     def _slot(self) -> int:
-        return self.sequence % self.channel.slots
+        return self.sequence % len(self.slots)
 
     def next_arrays(self) -> Arrays:
         """Where the next answer goes, once every partner has read what is there."""
         what = "the model to take an earlier answer"
-        for sink in self.sinks:
-            if parcels := sink.sent[self._slot]:
-                self.world.wait_requests([parcel.request for parcel in parcels], what)
-                for parcel in parcels:
-                    sink.spare[parcel.values.size].append(parcel)
-                parcels.clear()
+        self.world.wait_requests(_requests(self.slots[self._slot]), what)
         if (taken := self._taken) is not None:
-            oldest = self.sequence - self.channel.slots + 1
+            oldest = self.sequence - len(self.slots) + 1
             self.world.wait(lambda: bool((taken >= oldest).all()), what)
         return self.arrays[self._slot]
 
@@ -319,36 +313,22 @@ class Outbox:
 
     def send(self, date: int, answers: Arrays) -> None:
         """Answers that `settle` gave, computed from the inputs of `date`; they may change after."""
+        sinks = self.slots[self._slot]
         if self.segment is not None:
             self.segment.sync()
         # of all partners in turn, so that none waits for another's
-        for number in range(self._most_chunks):
-            for sink in self.sinks:
-                if number < len(sink.chunks):
-                    self._send(sink, sink.chunks[number], date, answers)
+        for number in range(max((len(sink.parcels) for sink in sinks), default=0)):
+            for sink in sinks:
+                if number < len(sink.parcels):
+                    self._send(sink, sink.parcels[number], date, answers)
         self.sequence += 1
 
-    def _send(self, sink: Sink, chunk: Chunk, date: int, answers: Arrays) -> None:
-        parcel = self._parcel(sink, chunk)
+    def _send(self, sink: Sink, parcel: Parcel, date: int, answers: Arrays) -> None:
         if not sink.windowed:
-            pack(sink.message, chunk, answers, parcel.values)
+            pack(sink.message, parcel.chunk, answers, parcel.values)
         head = (self.channel.number, date, self.sequence, parcel.values.nbytes)
         parcel.words[:HEADER_WORDS] = head
         parcel.request.Start()
-        sink.sent[self._slot].append(parcel)
-
-    def _parcel(self, sink: Sink, chunk: Chunk) -> Parcel:
-        """A buffer for `chunk`: that of a chunk which was taken just now is in the cache still."""
-        sent = sink.sent[self._slot]
-        while self.channel.lag == 0 and sent and sent[0].request.Test():  # no restart needs it
-            sink.spare[sent[0].values.size].append(sent.pop(0))
-        count = 0 if sink.windowed else values_of(sink.message, chunk)
-        spare = sink.spare.setdefault(count, [])
-        if spare:
-            return spare.pop()
-        words, values = message_buffer(count, np.dtype(self.channel.exchange.wire))
-        tag = TAG_DATA + self.channel.number
-        return Parcel(chunk, words, values, self.world.comm.Send_init(words, sink.rank, tag))
 
     def pending(self) -> list[Arrays]:
         """The last `lag` answers, oldest first: what a restart must hold."""
@@ -358,20 +338,18 @@ class Outbox:
     def _held(self, slot: int) -> Arrays:
         """An answer that was sent; what messages took from elsewhere is still in their buffers."""
         arrays = self.arrays[slot]
-        for sink in self.sinks:
+        for sink in self.slots[slot]:
             if not sink.windowed:
                 back = reversed_message(sink.message)
-                for chunk, parcel in zip(sink.chunks, sink.sent[slot], strict=True):
-                    unpack(back, chunk, parcel.values, arrays)
+                for parcel in sink.parcels:
+                    unpack(back, parcel.chunk, parcel.values, arrays)
         return arrays
 
     def close(self) -> None:
-        for sink in self.sinks:
-            sent = [parcel for parcels in sink.sent for parcel in parcels]
-            requests = [parcel.request for parcel in sent]
-            self.world.wait_requests(requests, "the model to take the last answers")
-            for parcel in (*sent, *(p for parcels in sink.spare.values() for p in parcels)):
-                parcel.request.Free()
+        for sinks in self.slots:
+            self.world.wait_requests(_requests(sinks), "the model to take the last answers")
+            for request in _requests(sinks):
+                request.Free()
         if self._gather is not None:
             self._gather.close()
 
@@ -385,9 +363,19 @@ def _conservation(world: World, channel: Channel) -> Conservation | None:
     return Conservation(world, regrid.conserve, peers.areas, ranks)
 
 
-def _sink(channel: Channel, message: Message, rank: int) -> Sink:
-    windowed, chunks = message.partner in channel.windowed, channel.chunks(message)
-    return Sink(message, rank, windowed, chunks, [[] for _ in range(channel.slots)], {})
+def _sink(world: World, channel: Channel, message: Message, rank: int) -> Sink:
+    windowed = message.partner in channel.windowed
+    parcels = []
+    for chunk in channel.chunks(message):
+        count = 0 if windowed else values_of(message, chunk)
+        words, values = message_buffer(count, np.dtype(channel.exchange.wire))
+        request = world.comm.Send_init(words, rank, TAG_DATA + channel.number)
+        parcels.append(Parcel(chunk, words, values, request))
+    return Sink(message, windowed, parcels)
+
+
+def _requests(sinks: Sequence[Sink]) -> list[MPI.Request]:
+    return [parcel.request for sink in sinks for parcel in sink.parcels]
 
 
 def unfilled_cells(channel: Channel) -> dict[str, NDArray[np.bool_]]:

@@ -82,25 +82,3 @@ def test_what_was_sent_is_still_there_for_a_restart() -> None:
     (held,) = out.pending()
     np.testing.assert_array_equal(held["su"], answer())
     out.close()
-
-
-@pytest.mark.parametrize(("lag", "buffers"), [(0, 2), (1, 4)])
-def test_a_buffer_is_packed_again_when_it_was_taken_and_no_restart_needs_it(
-    monkeypatch: pytest.MonkeyPatch, lag: int, buffers: int
-) -> None:
-    """Two answers of two chunks each, in slots of their own; the model takes each chunk at once."""
-    monkeypatch.setenv("HALOCLINE_CHUNK", "1")
-    out = outbox(lag=lag)
-    words = [np.zeros(16, np.int64) for _ in range(4)]
-    receives = [MPI.COMM_SELF.Irecv(part, 0, MPI.ANY_TAG) for part in words]
-    for date in (0, 1):
-        out.next_arrays()
-        out.send(date, {"su": answer() + 100 * date})
-    MPI.Request.Waitall(receives)
-    values = np.concatenate([part[4:].view(np.float64) for part in words])
-    np.testing.assert_array_equal(values[:24], answer().ravel())
-    np.testing.assert_array_equal(values[24:], answer().ravel() + 100)
-    (sink,) = out.sinks
-    sent = [parcel for parcels in sink.sent for parcel in parcels]
-    assert len({id(parcel) for parcel in (*sent, *sink.spare.get(12, []))}) == buffers
-    out.close()
