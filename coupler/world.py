@@ -57,7 +57,7 @@ class World:
         while not done():
             waited = time.perf_counter() - since
             if waited < POLLING:
-                os.sched_yield()  # sleep(0) of Python 3.11 and 3.12 lasts 50 us
+                os.sched_yield()  # not sleep(0): that of Python 3.11 sleeps, until a timer
                 continue
             self.see_failure()
             if limited and waited > self.time_limit:
