@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 from collections import ChainMap
+from collections.abc import Callable, Container, Mapping
+from functools import partial
 from typing import Any
 
 from coupler.component import Component, Shapes
+from coupler.fallback import Fallback
 from coupler.handshake import partner_of, require_same_halos
 from coupler.monitor import Reporter
 from coupler.spec import CouplingSpec
+from coupler.step import Step
 from coupler.world import CouplingError
 from ml_server import predictor as predictors
 from ml_server.halos import halo
@@ -65,6 +69,8 @@ def serve(component: Component, predictor: Predictor) -> None:
         for array in component.static.values():
             array.flags.writeable = False
     component.profile.how = predictor.how
+    policy = component.spec.component(component.name).on_failure
+    fallback = None if policy == "abort" else Fallback(policy, str(component.world))
     reporter = Reporter(component.name, partner_of(component.spec, component.name))
     for step in component.steps():
         if component.outputs and not step.due:
@@ -72,15 +78,26 @@ def serve(component: Component, predictor: Predictor) -> None:
         more: dict[str, Any] = {"date": step.date} if "date" in asked else {}
         if "cell" in asked:
             more["cell"] = component.cells
-        try:  # an exchanged field of a reserved name comes first
-            given = ChainMap(step.inputs, component.static, more)  # type: ignore[arg-type]
-            answers = predictor(given, step.due, step.targets())
-        except PredictorError as error:
-            raise CouplingError(str(error)) from error
-        for name, answer in answers.items():
-            if name in step.due or name not in component.outputs:  # not one of another period
-                step[name] = answer
+        # an exchanged field of a reserved name comes first
+        given = ChainMap(step.inputs, component.static, more)  # type: ignore[arg-type]
+        ask = partial(predictor, given, step.due, step.targets())
+        if fallback is not None:
+            fallback.answer(step, ask)
+        else:
+            _answer(step, component.outputs, ask)
         if leads:
             reporter.report(component.profile)
+    if fallback is not None:
+        fallback.close()
     if leads:
         reporter.end(component.profile)
+
+
+def _answer(step: Step, outputs: Container[str], ask: Callable[[], Mapping[str, Any]]) -> None:
+    try:
+        answers = ask()
+    except PredictorError as error:
+        raise CouplingError(str(error)) from error
+    for name, answer in answers.items():
+        if name in step.due or name not in outputs:  # not one of another period
+            step[name] = answer

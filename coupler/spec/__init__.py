@@ -23,6 +23,7 @@ Generator = Literal["auto", "own", "yac"]
 Normalisation = Literal["fraction", "destination"]
 WhenSlow = Literal["wait", "skip"]
 Precision = Literal["full", "tf32", "bfloat16", "float16"]
+OnFailure = Literal["abort", "zero", "hold"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +198,7 @@ class ComponentSpec:
     place: str
     record: RecordSpec | None = None
     inference: InferenceSpec = InferenceSpec()
+    on_failure: OnFailure = "abort"  # of the predictor
 
     @property
     def is_worker(self) -> bool:

@@ -6,8 +6,9 @@ from __future__ import annotations
 import hashlib
 import shlex
 from pathlib import Path
+from typing import cast, get_args
 
-from coupler.spec import ComponentSpec, CouplingSpec
+from coupler.spec import ComponentSpec, CouplingSpec, OnFailure
 from coupler.spec.document import Problems, Value, read_yaml
 from coupler.spec.exchanges import check_name, read_exchanges
 from coupler.spec.grids import read_grids
@@ -19,7 +20,7 @@ from coupler.spec.run import read_run
 
 COMPONENT_KEYS = (
     *("command", "worker", "ranks", "predictor", "decomposition"),
-    *("device", "inference", "record"),
+    *("device", "inference", "record", "on_failure"),
 )
 
 
@@ -78,12 +79,21 @@ def _read_components(value: Value | None) -> dict[str, ComponentSpec]:
             _read_decomposition(found.get("decomposition"), ranks),
             item.place,
             inference=read_inference(found.get("device"), found.get("inference"), item.place),
+            on_failure=_read_on_failure(found.get("on_failure")),
         )
-        for key in ("device", "inference") if command else ():
+        for key in ("device", "inference", "on_failure") if command else ():
             if key in found:
                 text = f"component '{name}': '{key}' belongs to a worker, got a command"
                 item.problems.add(found[key].key_place, text)
+        if "on_failure" in found and worker and "predictor" not in found:
+            text = f"component '{name}': 'on_failure' is of a predictor, and there is none"
+            item.problems.add(found["on_failure"].key_place, text)
     return components
+
+
+def _read_on_failure(value: Value | None) -> OnFailure:
+    chosen = value.choice(get_args(OnFailure), "abort") if value else "abort"
+    return cast(OnFailure, chosen)
 
 
 def _read_command(value: Value) -> tuple[str, ...]:

@@ -53,6 +53,9 @@ MISTAKES = {
         "toy.yaml:7: precision: got 'half', expected 'full' or 'tf32' or 'bfloat16' or 'float16'; "
         "known: full, tf32, bfloat16, float16"
     ),
+    "on_failure: ignore": (
+        "toy.yaml:7: on_failure: got 'ignore', expected 'abort' or 'zero' or 'hold'"
+    ),
     "inference: {thread: 1}": (
         "toy.yaml:7: unknown key 'thread' in inference; did you mean 'threads'?"
     ),
@@ -66,13 +69,30 @@ def test_mistake(tmp_path: Path, settings: str, message: str) -> None:
     assert caught.value.messages == [message]
 
 
-def test_a_model_has_none(tmp_path: Path) -> None:
-    spec = write_toy(tmp_path, ("toy.nml, ranks: 2", "toy.nml, ranks: 2, device: cpu"))
+@pytest.mark.parametrize("setting", ["device: cpu", "on_failure: hold"])
+def test_a_model_has_none(tmp_path: Path, setting: str) -> None:
+    spec = write_toy(tmp_path, ("toy.nml, ranks: 2", f"toy.nml, ranks: 2, {setting}"))
     with pytest.raises(SpecError) as caught:
         load_spec(spec)
+    key = setting.partition(":")[0]
     assert caught.value.messages == [
-        "toy.yaml:6: component 'model': 'device' belongs to a worker, got a command"
+        f"toy.yaml:6: component 'model': '{key}' belongs to a worker, got a command"
     ]
+
+
+def test_only_a_predictor_can_fail(tmp_path: Path) -> None:
+    spec = write_toy(tmp_path, (f"{PREDICTOR}", "on_failure: zero"))
+    with pytest.raises(SpecError) as caught:
+        load_spec(spec)
+    text = "toy.yaml:7: component 'worker': 'on_failure' is of a predictor, and there is none"
+    assert text in caught.value.messages
+
+
+def test_a_failure_aborts_unless_the_spec_says_otherwise(tmp_path: Path) -> None:
+    spec = write(tmp_path, "on_failure: hold")
+    assert load_spec(spec).component("worker").on_failure == "hold"
+    spec.write_text(spec.read_text().replace(", on_failure: hold", ""))
+    assert load_spec(spec).component("worker").on_failure == "abort"
 
 
 REFUSED = {
