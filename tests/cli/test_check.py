@@ -83,11 +83,11 @@ MISTAKES = {
         "own cells (measured: west 0, east 0, south 3, north 0)",
     ),
     "reference": (
-        ("  time_limit: 30", "  time_limit: 30\n  reference: {count: 1}"),
+        ("  time_limit: 90", "  time_limit: 30\n  reference: {count: 1}"),
         "toy.yaml: run.reference: got 'count', expected group.key, for example closure.kind",
     ),
     "expect": (
-        ("  time_limit: 30", "  time_limit: 30\n  expect: {size.nx: 8}"),
+        ("  time_limit: 90", "  time_limit: 30\n  expect: {size.nx: 8}"),
         "toy.yaml:5: toy.nml has size.nx = 7, expected 8",
     ),
 }

@@ -55,7 +55,7 @@ def test_figures(tmp_path: Path) -> None:
 def test_reference_namelist_keeps_everything_else(tmp_path: Path) -> None:
     write_toy(
         tmp_path,
-        ("  time_limit: 30", "  reference: {size.nz: 4, Closure.Kind: none, run.on: true}"),
+        ("  time_limit: 90", "  reference: {size.nz: 4, Closure.Kind: none, run.on: true}"),
     )
     (tmp_path / "new").mkdir()
     path = write_reference_namelist(load_spec(tmp_path / "toy.yaml"), tmp_path / "new")

@@ -175,7 +175,7 @@ def test_no_reference_in_the_spec(tmp_path: Path) -> None:
 
 
 def test_dry_run_of_a_reference(tmp_path: Path) -> None:
-    write_toy(tmp_path, ("  time_limit: 30", "  reference: {size.nz: 4, size.kind: none}"))
+    write_toy(tmp_path, ("  time_limit: 90", "  reference: {size.nz: 4, size.kind: none}"))
     job = halocline(tmp_path, "run", "toy.yaml", "--reference", "--dry-run")
     assert job.returncode == 0
     lines = job.stdout.splitlines()

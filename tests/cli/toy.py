@@ -17,7 +17,7 @@ SPEC = f"""\
 run:
   directory: out
   namelist: {{file: toy.nml, dt: clock.dt, steps: clock.steps, x: size.nx, y: size.ny, z: size.nz}}
-  time_limit: 30
+  time_limit: 90
 components:
   model: {{command: {EXCHANGE_MODEL} 7 5 3 1 0 40 10 20 0 8 toy.nml, ranks: 2}}
   worker: {{worker: true, ranks: 1, predictor: {{python: "toy_predictors:double"}}}}

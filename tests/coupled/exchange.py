@@ -63,7 +63,7 @@ class Case:
             "static": {"flat": dict(self.flat)},
         }
         return {
-            "run": {"dt": DT, "steps": self.steps, "time_limit": 20},
+            "run": {"dt": DT, "steps": self.steps, "time_limit": 60},
             "components": {
                 "model": {"command": "exchange_model", "ranks": len(self.boxes)},
                 "worker": {"worker": True, "ranks": self.workers},

@@ -48,7 +48,7 @@ class Series:
         back = {"from": "worker", "to": "model"}
         answers = {"slow": {"levels": {"from": 2, "to": 2}, "scale": 0.3, "offset": 1.7}}
         return {
-            "run": {"dt": DT, "time_limit": 20},
+            "run": {"dt": DT, "time_limit": 60},
             "components": {
                 "model": {"command": "series_model", "ranks": len(self.boxes)},
                 "worker": {"worker": True, "ranks": self.workers},

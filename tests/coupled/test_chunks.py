@@ -48,7 +48,7 @@ def test_work_begins_with_the_first_field(
     wait for both, the job would end by the time limit. Answers are got in either order."""
     monkeypatch.setenv("HALOCLINE_CHUNK", "200")
     spec = {
-        "run": {"dt": 1, "steps": 4, "time_limit": 20},
+        "run": {"dt": 1, "steps": 4, "time_limit": 60},
         "components": {
             "model": {"command": "early_model", "ranks": models},
             "worker": {"worker": True, "ranks": workers},

@@ -68,7 +68,7 @@ class Points:
             boundary["north"] = f"fold {self.north}"
         size = {"x": self.nx, "y": self.ny, "z": self.nz}
         return {
-            "run": {"dt": DT, "steps": 3, "time_limit": 20},
+            "run": {"dt": DT, "steps": 3, "time_limit": 60},
             "components": {
                 "model": {"command": "points_model", "ranks": self.ranks},
                 "worker": {"worker": True, "ranks": self.workers},

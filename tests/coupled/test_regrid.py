@@ -63,7 +63,7 @@ def spec(ranks: int, workers: int, halo: int, **more: Any) -> dict[str, Any]:
     size = {"x": NX, "y": NY}
     model = {name: {"size": size, "boundary": boundary(grid)} for name, grid in MODEL.items()}
     return {
-        "run": {"dt": 10, "steps": STEPS, "time_limit": 20},
+        "run": {"dt": 10, "steps": STEPS, "time_limit": 60},
         "components": {
             "model": {"command": "stencil_model", "ranks": ranks},
             "worker": {"worker": True, "ranks": workers},

@@ -46,7 +46,7 @@ def spec(workers: int, transport: str) -> dict[str, Any]:
     ]
     north = {pivot: {"x": "periodic", "north": f"fold {pivot}"} for pivot in "TF"}
     return {
-        "run": {"dt": 10, "steps": STEPS, "time_limit": 20},
+        "run": {"dt": 10, "steps": STEPS, "time_limit": 60},
         "components": {
             "model": {"command": "stencil_model", "ranks": len(BOXES)},
             "worker": {"worker": True, "ranks": workers},

@@ -38,7 +38,7 @@ EXCHANGES[0]["static"] = {"mask": {}}
 
 def spec_with(directory: Path, record: Any = True, **changes: Any) -> CouplingSpec:
     loaded = {
-        "run": {"dt": DT, "time_limit": 20},
+        "run": {"dt": DT, "time_limit": 60},
         "components": {
             "model": {"command": "model"},
             "worker": {"worker": True, "record": record},
@@ -237,16 +237,17 @@ def stopped_writer(recorder: Recorder) -> Iterator[None]:
 def test_a_slow_disk_makes_the_rank_wait_and_then_end(
     here: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    spec = replace(spec_with(here, {"buffer": 2}), time_limit=1.0)
-    run = Run(spec, 1)
-    with stopped_writer(run.recorders[0]):
+    run = Run(spec_with(here, {"buffer": 2}), 1)
+    recorder = run.recorders[0]
+    recorder.spec = replace(recorder.spec, time_limit=1.0)  # its process has started by now
+    with stopped_writer(recorder):
         run.step(0)
         run.step(10)
         assert "slower" not in capfd.readouterr().err
         with pytest.raises(CouplingError, match="nothing was written for 1 s"):
             run.step(20)
     assert "the disk is slower than the model: waiting for it (2 records)" in capfd.readouterr().err
-    run.recorders[0].abandon()
+    recorder.abandon()
     with open_record(here) as record:
         assert_holds(record, [0, 10])
         assert not record.complete

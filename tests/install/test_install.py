@@ -17,7 +17,7 @@ from jobs import BUILD, REPOSITORY
 
 OUTSIDE = Path(__file__).parent / "outside"
 SPEC = """\
-run: {dt: 1, steps: 1, time_limit: 20}
+run: {dt: 1, steps: 1, time_limit: 60}
 components:
   model: {command: ./model, ranks: 1}
   worker: {worker: true, ranks: 1, predictor: {python: "twice:twice"}}
