@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import sys
 import time
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +16,7 @@ from numpy.typing import NDArray
 
 from coupler.channel import Channel, owned_by_grid
 from coupler.clock import answer_date, first_due, is_due
+from coupler.failure import end_job
 from coupler.handshake import shake_hands
 from coupler.inputs import Inputs
 from coupler.monitor import Profile
@@ -33,8 +32,9 @@ from coupler.spec.load import load_spec
 from coupler.statistics import Statistics
 from coupler.step import Step, require_finite
 from coupler.trace import open_trace
-from coupler.transport.transfer import Inbox, Outbox
-from coupler.world import CouplingError, PartnerFailed, abort_unjoined, join
+from coupler.transport.inbox import Inbox
+from coupler.transport.outbox import Outbox
+from coupler.world import CouplingError, join
 
 Array = NDArray[np.floating]
 Shapes = Mapping[str, tuple[tuple[int, ...], str]]  # by name: shape and dtype
@@ -79,8 +79,8 @@ class Component:
             self._require_halos()
             self._open_trace()
             self._start()
-        except BaseException:
-            self._fail(*sys.exc_info())
+        except BaseException as failure:
+            self._fail(failure)
             raise
         return self
 
@@ -93,7 +93,7 @@ class Component:
         if error is None and not self._ended:
             error = CouplingError("left the coupling before the model ended it")
         if error is not None:
-            self._fail(type(error), error, trace)
+            self._fail(error)
 
     @property
     def rank(self) -> int:
@@ -436,26 +436,9 @@ class Component:
             self.profile.trace.close()
         self._ended = True
 
-    def _fail(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Say who, what and where; tell everyone; end the job."""
+    def _fail(self, error: BaseException) -> None:
         where = ""
         if self._step is not None:
             where = f"at step {self._step.number}, date {self._step.date} s: "
-        who = str(self.world) if hasattr(self, "world") else self.name
-        known = isinstance(error, CouplingError)
-        message = f"{where}{error if known else f'{type(error).__name__}: {error}'}"
-        if not known:
-            traceback.print_exception(kind, error, trace, file=sys.stderr)
-        print(f"halocline: {who}: {message}", file=sys.stderr, flush=True)
-        if self.recorder is not None:
-            self.recorder.abandon()
-        if not hasattr(self, "world"):
-            abort_unjoined(self.comm)
-        if not isinstance(error, PartnerFailed):
-            self.world.tell_failure(message)
-        self.world.abort()
+        close = self.recorder.abandon if self.recorder is not None else None
+        end_job(error, self.name, self.comm, getattr(self, "world", None), where, close)

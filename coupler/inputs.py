@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from coupler.transport.transfer import Inbox
+from coupler.transport.inbox import Inbox
 
 Array = NDArray[np.floating]
 

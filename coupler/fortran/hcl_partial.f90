@@ -6,7 +6,7 @@ module hcl_partial
   use, intrinsic :: iso_fortran_env, only: int64, real64
   use mpi_f08, only: MPI_INTEGER8, MPI_Irecv, MPI_Isend
   use hcl_error, only: hcl_error_type, raise, text
-  use hcl_exchange, only: declared_extent
+  use hcl_check, only: declared_extent
   use hcl_protocol, only: direction_partial, header_length, number_partial, tag_data
   use hcl_state, only: coupler, exchange_type, peer_type, slot_type, who
   use hcl_wait, only: wait_request

@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import sys
 import time
-import traceback
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Literal
@@ -14,7 +12,8 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from coupler.errors import CouplingError, PartnerFailed
+from coupler.errors import CouplingError
+from coupler.failure import end_job
 from coupler.model.calls import Incoming, Outgoing
 from coupler.model.plan import (
     Config,
@@ -82,8 +81,8 @@ class ModelComponent:
             self._workers = [item.ranks for item in workers]
             if not workers:
                 raise CouplingError("no worker in this job; start one beside the model")
-        except BaseException:
-            self._fail(*sys.exc_info())
+        except BaseException as failure:
+            self._fail(failure)
             raise
         return self
 
@@ -96,11 +95,11 @@ class ModelComponent:
         if error is None:
             try:
                 self._close()
-            except BaseException:
-                self._fail(*sys.exc_info())
+            except BaseException as failure:
+                self._fail(failure)
                 raise
         else:
-            self._fail(kind, error, trace)
+            self._fail(error)
 
     @property
     def local(self) -> MPI.Comm:
@@ -295,21 +294,5 @@ class ModelComponent:
         for incoming in self._ins:
             incoming.close()
 
-    def _fail(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Say who, what and where; tell everyone; end the job."""
-        who = str(self.world) if hasattr(self, "world") else self.name
-        known = isinstance(error, CouplingError)
-        message = f"{error}" if known else f"{type(error).__name__}: {error}"
-        if not known:
-            traceback.print_exception(kind, error, trace, file=sys.stderr)
-        print(f"halocline: {who}: {message}", file=sys.stderr, flush=True)
-        if not hasattr(self, "world"):
-            self.comm.Abort(1)
-        if not isinstance(error, PartnerFailed):
-            self.world.tell_failure(message)
-        self.world.abort()
+    def _fail(self, error: BaseException) -> None:
+        end_job(error, self.name, self.comm, getattr(self, "world", None))

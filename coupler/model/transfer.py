@@ -15,8 +15,8 @@ from coupler.model.plan import ModelExchange, Peer
 from coupler.protocol import HEADER_WORDS, STATIC, TAG_DATA, Words
 from coupler.routing.chunks import values_of
 from coupler.routing.router import Patch
+from coupler.transport.outbox import Parcel
 from coupler.transport.packing import message_buffer, unpack
-from coupler.transport.transfer import Parcel
 from coupler.transport.window import LINE
 from coupler.world import World
 

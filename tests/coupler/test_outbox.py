@@ -14,7 +14,7 @@ from coupler.protocol import IN
 from coupler.routing.decomposition import Box, decompose
 from coupler.routing.router import route_from_worker
 from coupler.spec import ExchangeSpec, FieldSpec, GridSpec
-from coupler.transport.transfer import Outbox
+from coupler.transport.outbox import Outbox
 from coupler.world import Members, World
 
 GRID = GridSpec("grid", 4, 3, 2, "closed", "closed")
