@@ -107,6 +107,8 @@ def test_interrupt_ends_every_rank(tmp_path: Path, number: signal.Signals) -> No
         env=environment(),
         text=True,
         stdout=subprocess.PIPE,
+        # a shell that starts the tests in the background has it ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     while len(processes_in(tmp_path / "out")) < 3 and time.monotonic() < deadline:
