@@ -15,17 +15,18 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 from coupler.channel import Channel, owned_by_grid
-from coupler.clock import answer_date, first_due, is_due
+from coupler.clock import first_due, is_due
+from coupler.endpoints import open_endpoints, return_partial, send_owed_answers
 from coupler.failure import end_job
 from coupler.handshake import shake_hands
 from coupler.inputs import Inputs
 from coupler.monitor import Profile
-from coupler.partial import receive_partial, send_partial
+from coupler.partial import receive_partial
 from coupler.planning import worker_decomposition
 from coupler.protocol import CONTROL_END, IN, OUT, PARTIAL, STATIC, TAG_REPLY, Control
 from coupler.record.contents import Place
 from coupler.record.recorder import Recorder
-from coupler.restart import read_partial, read_restart, write_restart
+from coupler.restart import write_restart
 from coupler.routing.decomposition import Box
 from coupler.spec import CouplingSpec
 from coupler.spec.load import load_spec
@@ -158,24 +159,10 @@ class Component:
         ranks = agreement.model.ranks
         self._model_ranks, self._leader = ranks, ranks[0]
         self._partial = [c for c in agreement.channels if c.direction == PARTIAL]
-        self._return_partial()  # first of all: hcl_start waits for it
-        self._inboxes: list[Inbox] = []
-        self._outboxes: list[Outbox] = []
-        masks: dict[str, Mapping[str, Array]] = {}
-        for channel in agreement.channels:
-            if channel.direction == PARTIAL:
-                continue
-            if channel.direction == IN:
-                self._outboxes.append(Outbox(self.world, channel, ranks, self._segment))
-                continue
-            inbox = Inbox(self.world, channel, ranks, self._segment)
-            if channel.direction == STATIC:
-                self.static |= self._receive_static(inbox)
-                masks[channel.exchange.place] = inbox.sources_here
-            else:
-                self._inboxes.append(inbox)
-        for inbox in self._inboxes:
-            inbox.masks = masks.get(inbox.channel.exchange.place, {})
+        # first of all: hcl_start waits for it
+        return_partial(self.world, self._partial, ranks, self._declaration)
+        opened = open_endpoints(self.world, agreement)
+        self._inboxes, self._outboxes, self.static = opened.inboxes, opened.outboxes, opened.static
         self._halos = {
             out: dict.fromkeys(out.step_arrays, self.spec.answered(out.channel.exchange).halo)
             for out in self._outboxes
@@ -189,7 +176,7 @@ class Component:
         self._statistics = Statistics(self.world, self.spec, goes_on, stepping)
         if self.spec.component(self.name).record is not None:
             self._start_recorder(agreement.channels)
-        self._send_owed_answers()
+        send_owed_answers(self.world, self._outboxes, self._declaration)
 
     def _start_recorder(self, channels: Sequence[Channel]) -> None:
         size = int(self.world.local.size)
@@ -218,36 +205,6 @@ class Component:
             for field, shape in zip(c.fields, c.step_shapes, strict=True)
         }
         self._prepare(self, shapes)
-
-    def _receive_static(self, inbox: Inbox) -> Mapping[str, Array]:
-        inbox.expect(self._declaration.start_date)
-
-        def arrived() -> bool:
-            inbox.poll()
-            return inbox.whole
-
-        self.world.wait(arrived, "the model to put its static fields")
-        inbox.close()
-        return inbox.arrays
-
-    def _return_partial(self) -> None:
-        """The model's ranks go on with the half sums of the run before."""
-        start, file = self._declaration.start_date, self._declaration.restart_file
-        for c in self._partial if file else ():
-            held = read_partial(self.world, file, start, c)
-            send_partial(self.world, c, self._model_ranks, start, held)
-
-    def _send_owed_answers(self) -> None:
-        """With a lag the first gets receive what the restart holds, or zeros."""
-        start, file = self._declaration.start_date, self._declaration.restart_file
-        for out in self._outboxes:
-            channel, period = out.channel, out.channel.exchange.period
-            owed = read_restart(self.world, file, start, channel) if file else None
-            for number in range(channel.lag):
-                for name, array in out.next_arrays().items():
-                    array[...] = owed[number][name] if owed else 0
-                got_at = first_due(start, period) + number * period
-                out.send(answer_date(got_at, period, channel.lag), out.next_arrays())
 
     def message_sizes(self) -> dict[int, tuple[int, int]]:
         """For each model rank of the job the values that come from it and go to it in a step."""

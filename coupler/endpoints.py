@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: MIT
+"""The ends of a worker rank's exchanges, opened: what comes once, and what the run before owes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coupler.channel import Channel
+from coupler.clock import answer_date, first_due
+from coupler.handshake import Agreement
+from coupler.partial import send_partial
+from coupler.protocol import IN, PARTIAL, STATIC, Declaration
+from coupler.restart import read_partial, read_restart
+from coupler.transport.inbox import Inbox
+from coupler.transport.outbox import Outbox
+from coupler.world import World
+
+Array = NDArray[np.floating]
+
+
+@dataclass
+class Endpoints:
+    """`static` (level, y, x): padded, by name."""
+
+    inboxes: list[Inbox] = field(default_factory=list)
+    outboxes: list[Outbox] = field(default_factory=list)
+    static: dict[str, Array] = field(default_factory=dict)
+
+
+def open_endpoints(world: World, agreement: Agreement) -> Endpoints:
+    """Returns when the model has put its static fields. Raises CouplingError."""
+    opened, ranks = Endpoints(), agreement.model.ranks
+    masks: dict[str, Mapping[str, Array]] = {}
+    for channel in agreement.channels:
+        if channel.direction == PARTIAL:
+            continue
+        if channel.direction == IN:
+            opened.outboxes.append(Outbox(world, channel, ranks, agreement.segment))
+            continue
+        inbox = Inbox(world, channel, ranks, agreement.segment)
+        if channel.direction == STATIC:
+            opened.static |= _receive_static(world, inbox, agreement.declaration.start_date)
+            masks[channel.exchange.place] = inbox.sources_here
+        else:
+            opened.inboxes.append(inbox)
+    for inbox in opened.inboxes:
+        inbox.masks = masks.get(inbox.channel.exchange.place, {})
+    return opened
+
+
+def _receive_static(world: World, inbox: Inbox, date: int) -> Mapping[str, Array]:
+    inbox.expect(date)
+
+    def arrived() -> bool:
+        inbox.poll()
+        return inbox.whole
+
+    world.wait(arrived, "the model to put its static fields")
+    inbox.close()
+    return inbox.arrays
+
+
+def return_partial(
+    world: World, channels: Sequence[Channel], ranks: Sequence[int], declaration: Declaration
+) -> None:
+    """The model's ranks go on with the half sums of the run before."""
+    start, file = declaration.start_date, declaration.restart_file
+    for channel in channels if file else ():
+        held = read_partial(world, file, start, channel)
+        send_partial(world, channel, ranks, start, held)
+
+
+def send_owed_answers(world: World, outboxes: Sequence[Outbox], declaration: Declaration) -> None:
+    """With a lag the first gets receive what the restart holds, or zeros."""
+    start, file = declaration.start_date, declaration.restart_file
+    for out in outboxes:
+        channel, period = out.channel, out.channel.exchange.period
+        owed = read_restart(world, file, start, channel) if file else None
+        for number in range(channel.lag):
+            for name, array in out.next_arrays().items():
+                array[...] = owed[number][name] if owed else 0
+            got_at = first_due(start, period) + number * period
+            out.send(answer_date(got_at, period, channel.lag), out.next_arrays())
