@@ -17,6 +17,7 @@ from pathlib import Path
 
 PROGRAMS = ("slurmctld", "slurmd", "munged", "srun", "sbatch")
 START = 30.0  # [s] for the nodes to be idle
+END = 20.0  # [s] for cancelled jobs to be gone
 NODES = {"n1": 26818, "n2": 26819}  # name, port
 QUIET = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 CPUS = 8  # what each node says it has: ranks of a test need not wait for each other's cores
@@ -50,7 +51,7 @@ def cluster(directory: Path) -> Iterator[dict[str, str]]:
         _wait_idle(environment, directory)
         yield environment
     finally:
-        subprocess.run(["scancel", "--user=root"], env=os.environ | environment, check=False)
+        _cancel_jobs(environment)
         _end(directory)
 
 
@@ -125,6 +126,19 @@ def _wait_idle(environment: dict[str, str], directory: Path) -> None:
     if state != "idle":
         logs = "\n".join(path.read_text() for path in directory.glob("*.log"))
         raise AssertionError(f"the nodes are {state or 'not there'}, expected idle\n{logs}")
+
+
+def _cancel_jobs(environment: dict[str, str]) -> None:
+    """Whatever a failed test left: without the daemons nobody would end it."""
+    deadline = time.monotonic() + END
+    jobs = "?"
+    while jobs and time.monotonic() < deadline:
+        for line in (["scancel", "--user=root"], ["squeue", "--noheader"]):
+            done = subprocess.run(
+                line, env=os.environ | environment, text=True, capture_output=True, check=False
+            )
+        jobs = done.stdout.strip()
+        time.sleep(0.1)
 
 
 def _end(directory: Path) -> None:
