@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coupler.protocol import OUT, PARTIAL, STATIC
+from coupler.regridding.areas import Areas
 from coupler.regridding.peers import Peers
 from coupler.regridding.regrid import Plan, shown_cells
 from coupler.routing.chunks import Chunk, chunk_bytes, cut
@@ -38,6 +39,7 @@ class Channel:
     rows: Plan | None = None  # to the worker: what comes are sources, what a step sees is made here
     owned: NDArray[np.bool_] | None = None  # (y, x) of the padded box: made of cells with an owner
     peers: Peers | None = None  # from the worker: an answer is made of what several ranks computed
+    areas: Mapping[str, Areas] = field(default_factory=dict)  # of fields whose integrals are kept
 
     @property
     def slots(self) -> int:

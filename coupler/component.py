@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from coupler.channel import Channel, owned_by_grid
 from coupler.clock import first_due, is_due
-from coupler.endpoints import open_endpoints, return_partial, send_owed_answers
+from coupler.endpoints import conserved_inputs, open_endpoints, return_partial, send_owed_answers
 from coupler.failure import end_job
 from coupler.handshake import shake_hands
 from coupler.inputs import Inputs
@@ -173,6 +173,7 @@ class Component:
         stepping = tuple(r for r, steps in zip(mine, with_steps, strict=True) if steps)
         self.leads = mine[self.rank] == (stepping or mine)[0]
         goes_on = self._declaration.start_date if self._declaration.restart_file else None
+        self._conserved = conserved_inputs(self.world, self._inboxes, stepping)
         self._statistics = Statistics(self.world, self.spec, goes_on, stepping)
         if self.spec.component(self.name).record is not None:
             self._start_recorder(agreement.channels)
@@ -248,6 +249,9 @@ class Component:
         while not self._arrived(first, date, lambda: first.begun):
             if self._obey() == CONTROL_END:
                 return None
+        for inbox in due:  # in this order on every rank: each waits for the sums of the others
+            if inbox in self._conserved:
+                self._conserve(date, inbox, inputs)
         recorder = self.recorder if self.recorder and self.recorder.wants(date) else None
         for inbox in due:  # of what came, before a network can change it
             if not (inbox.channel.exchange.statistics or recorder):
@@ -277,6 +281,14 @@ class Component:
         if inbox.channel.exchange.check_finite:
             arrays = {name: inbox.arrays[name]}
             require_finite(arrays, f"input of step {self.profile.steps}, date {date} s")
+
+    def _conserve(self, date: int, inbox: Inbox, inputs: Inputs) -> None:
+        """Correct what has been regridded, once all of it is here."""
+        for name in self._conserved[inbox].areas:
+            inputs[name]
+        begun = time.perf_counter()
+        self._conserved[inbox].correct(inbox.sources_here, inbox.arrays)
+        self.profile.add("exchange", begun, time.perf_counter(), date, inbox.names)
 
     @property
     def _receiving(self) -> float:

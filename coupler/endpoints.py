@@ -14,6 +14,7 @@ from coupler.clock import answer_date, first_due
 from coupler.handshake import Agreement
 from coupler.partial import send_partial
 from coupler.protocol import IN, PARTIAL, STATIC, Declaration
+from coupler.regridding.conserve import Conservation, conservation_of
 from coupler.restart import read_partial, read_restart
 from coupler.transport.inbox import Inbox
 from coupler.transport.outbox import Outbox
@@ -62,6 +63,14 @@ def _receive_static(world: World, inbox: Inbox, date: int) -> Mapping[str, Array
     world.wait(arrived, "the model to put its static fields")
     inbox.close()
     return inbox.arrays
+
+
+def conserved_inputs(
+    world: World, inboxes: Sequence[Inbox], ranks: tuple[int, ...]
+) -> dict[Inbox, Conservation]:
+    """Of the inboxes whose integrals are kept; `ranks` of the job have steps."""
+    made = ((inbox, conservation_of(world, inbox.channel, ranks)) for inbox in inboxes)
+    return {inbox: conservation for inbox, conservation in made if conservation is not None}
 
 
 def return_partial(

@@ -17,7 +17,7 @@ from coupler.protocol import (
     STATIC,
     Declaration,
 )
-from coupler.regridding.conserve import Areas
+from coupler.regridding.areas import Areas, answer_areas, input_areas
 from coupler.regridding.exchange_weights import field_weights, row_planner
 from coupler.regridding.peers import meet_peers
 from coupler.regridding.regrid import Plan, owned_targets, route_inputs
@@ -123,62 +123,78 @@ def _plan(
     owners: dict[str, Decomposition | Owners],
     rows: Mapping[int, Plan],
 ) -> list[Channel]:
-    channels = []
-    mine, ranks = _mine(spec, world.name), int(world.local.size)
+    channels: list[Channel] = []
+    mine = _mine(spec, world.name)
     deepest = max((exchange.lag for exchange in mine), default=0)
     for exchange in mine:
-        box = channel_decomposition(spec, exchange, ranks).box(world.rank)
-        model, number = owners[exchange.grid.name], NUMBERS * spec.index(exchange)
-        plan = rows.get(spec.index(exchange))
+        model, plan = owners[exchange.grid.name], rows.get(spec.index(exchange))
         if exchange.source == world.name:
-            messages = route_from_worker(exchange.fields, exchange.grid, model, box)
-            fields, peers = exchange.fields, None
-            if plan is not None:
-                split = worker_decomposition(spec, exchange, ranks)
-                areas = _areas(exchange, split.box(world.rank), box)
-                peers = meet_peers(world, fields, plan, exchange.worker_grid, split, areas)
-            ends = (fields, box, model, messages)
-            channels.append(Channel(exchange, number, IN, exchange.lag, *ends, peers=peers))
-            continue
-        owned = owned_targets(plan, exchange.grid, model) if plan else None
-        for fields, direction in ((exchange.fields, OUT), (exchange.static, STATIC)):
-            if fields:
-                messages = route_inputs(fields, exchange, model, box, plan)
-                offset = NUMBER_STATIC if direction == STATIC else 0
-                ends = (fields, box, model, messages)
-                channel = Channel(exchange, number + offset, direction, deepest, *ends)
-                channels.append(replace(channel, rows=plan, owned=owned))
-        if exchange.reduced:
-            # each cell once, with its owner, as an answer: a halo has no business in a restart
-            box = _partial_box(world, exchange) if plan else box
-            messages = route_from_worker(exchange.reduced, exchange.grid, model, box)
-            ends = (exchange.reduced, box, model, messages)
-            channels.append(Channel(exchange, number + NUMBER_PARTIAL, PARTIAL, 0, *ends))
+            channels.append(_answer(world, spec, exchange, model, plan))
+        else:
+            channels += _inputs(world, spec, exchange, model, plan, deepest)
     _require_steps(world, channels)
     return channels
 
 
-def _areas(exchange: ExchangeSpec, worker: Box, model: Box) -> dict[str, Areas]:
-    """Of the fields of an answer whose integrals are conserved; scalars at T points."""
-    if exchange.regrid is None or exchange.regrid.conserve is None:
-        return {}
-    weights_of = field_weights(exchange, to_worker=False)
-    found = {}
-    for field in exchange.fields:
-        if (field.point, field.kind) != ("T", "scalar"):
-            continue
-        weights = weights_of(field)
-        if weights.source_area is None:
-            raise CouplingError(
-                f"{exchange.regrid.place}: conserve needs areas, and the weights have none"
-            )
-        source = weights.source_area.reshape(weights.source_shape)
-        target = weights.counted_area().reshape(weights.target_shape)
-        found[field.name] = Areas(
-            source[worker.y0 : worker.y1, worker.x0 : worker.x1],
-            target[model.y0 : model.y1, model.x0 : model.x1],
-        )
-    return found
+def _answer(
+    world: World,
+    spec: CouplingSpec,
+    exchange: ExchangeSpec,
+    model: Decomposition | Owners,
+    plan: Plan | None,
+) -> Channel:
+    ranks, number = int(world.local.size), NUMBERS * spec.index(exchange)
+    box = channel_decomposition(spec, exchange, ranks).box(world.rank)
+    messages = route_from_worker(exchange.fields, exchange.grid, model, box)
+    ends = (exchange.fields, box, model, messages)
+    channel = Channel(exchange, number, IN, exchange.lag, *ends)
+    if plan is None:
+        return channel
+    split = worker_decomposition(spec, exchange, ranks)
+    peers = meet_peers(world, exchange.fields, plan, exchange.worker_grid, split)
+    areas: Mapping[str, Areas] = {}
+    if exchange.conserved:
+        weights = field_weights(exchange, to_worker=False)
+        areas = answer_areas(exchange, weights, split.box(world.rank), box)
+    return replace(channel, peers=peers, areas=areas)
+
+
+def _inputs(
+    world: World,
+    spec: CouplingSpec,
+    exchange: ExchangeSpec,
+    model: Decomposition | Owners,
+    plan: Plan | None,
+    lag: int,
+) -> list[Channel]:
+    """The fields of every date, those of the start, and half sums of the run before.
+
+    `lag`: the longest of the worker's answers.
+    """
+    ranks, number = int(world.local.size), NUMBERS * spec.index(exchange)
+    box = channel_decomposition(spec, exchange, ranks).box(world.rank)
+    owned = owned_targets(plan, exchange.grid, model) if plan else None
+    areas: Mapping[str, Areas] = {}
+    if plan is not None and exchange.conserved:
+        weights = field_weights(exchange, to_worker=True)
+        areas = input_areas(exchange, weights, plan, box, model)
+    messages = route_inputs(exchange.fields, exchange, model, box, plan)
+    ends = (exchange.fields, box, model, messages)
+    channel = Channel(exchange, number, OUT, lag, *ends, rows=plan, owned=owned)
+    channels = [replace(channel, areas=areas)]
+    if exchange.static:
+        messages = route_inputs(exchange.static, exchange, model, box, plan)
+        ends = (exchange.static, box, model, messages)
+        number_static = number + NUMBER_STATIC
+        channel = Channel(exchange, number_static, STATIC, lag, *ends, rows=plan, owned=owned)
+        channels.append(channel)
+    if exchange.reduced:
+        # each cell once, with its owner, as an answer: a halo has no business in a restart
+        box = _partial_box(world, exchange) if plan else box
+        messages = route_from_worker(exchange.reduced, exchange.grid, model, box)
+        ends = (exchange.reduced, box, model, messages)
+        channels.append(Channel(exchange, number + NUMBER_PARTIAL, PARTIAL, 0, *ends))
+    return channels
 
 
 def _require_steps(world: World, channels: Sequence[Channel]) -> None:

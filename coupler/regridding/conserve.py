@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Answers corrected so that their integral over the model's grid is that over the worker's.
+"""Regridded fields corrected so that their integral is that of what they were made from.
 
 Sums are exact before their one rounding, so they, and the correction, do not depend on the ranks.
 """
@@ -7,15 +7,17 @@ Sums are exact before their one rounding, so they, and the correction, do not de
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from math import isfinite
 from typing import Literal
 
 import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
+from coupler.channel import Channel
 from coupler.exact_sum import exact_terms, rounded_sum
 from coupler.protocol import TAG_CONSERVE, Words
+from coupler.regridding.areas import Areas
 from coupler.world import CouplingError, World
 
 Array = NDArray[np.floating]
@@ -24,47 +26,38 @@ How = Literal["global", "positive"]
 WHAT = "the integrals of other ranks of the worker"
 
 
-@dataclass(frozen=True)
-class Areas:
-    """What the cells of one field count with in an integral [m2], (y, x)."""
-
-    worker: NDArray[np.float64]  # of this rank's cells
-    model: NDArray[np.float64]  # of those that it answers for; 0: not corrected
-
-
 class Conservation:
     """`global` adds the same to every cell, `positive` multiplies every cell by the same."""
 
     def __init__(
         self, world: World, how: How, areas: Mapping[str, Areas], ranks: tuple[int, ...]
     ) -> None:
-        """`ranks`: of the job, those of the worker that have cells; the first of them adds up."""
+        """`ranks`: of the job, those of the worker that have steps; the first of them adds up."""
         self.world, self.how, self.areas, self.ranks = world, how, areas, ranks
 
     def correct(self, given: Arrays, regridded: Arrays) -> None:
-        """`given` (level, y, x) of the worker's cells; `regridded` of the model's, which change.
+        """`given` (level, y, x) of source cells; `regridded` of target cells, which change.
 
-        Every rank of `ranks` calls it for the same answers.
+        Every rank of `ranks` calls it for the same fields, in the same order.
         """
         sums = [
-            (exact_terms(source * areas.worker), exact_terms(target * areas.model))
+            (_integral(source, areas.source), _integral(target, areas.target))
             for name, areas in self.areas.items()
-            for source, target in zip(
-                given[name].astype(np.float64), regridded[name].astype(np.float64), strict=True
-            )
+            for source, target in zip(given[name], regridded[name], strict=True)
         ]
-        whole = [exact_terms(areas.model) for areas in self.areas.values()]
+        whole = [exact_terms(areas.target) for areas in self.areas.values()]
         totals = iter(self._added([terms for pair in sums for terms in pair] + whole))
         found = [(next(totals), next(totals)) for _ in sums]
         number = iter(found)
         for (name, areas), area in zip(self.areas.items(), totals, strict=True):
-            counts = areas.model > 0
             for level in regridded[name]:
                 source, target = next(number)
+                if not (isfinite(source) and isfinite(target)):
+                    raise CouplingError(f"conserve: '{name}' is not finite, nor is its integral")
                 if self.how == "positive":
-                    level[counts] *= _factor(name, source, target)
+                    level[areas.corrected] *= _factor(name, source, target)
                 elif area > 0:
-                    level[counts] += (source - target) / area
+                    level[areas.corrected] += (source - target) / area
 
     def _added(self, sums: list[list[float]]) -> list[float]:
         """Of each sum's terms on this rank the total of all ranks."""
@@ -88,6 +81,21 @@ class Conservation:
             self.world.comm.Isend(words, rank, TAG_CONSERVE) for rank in ranks
         ]
         self.world.wait_requests(requests, WHAT)
+
+
+def conservation_of(world: World, channel: Channel, ranks: tuple[int, ...]) -> Conservation | None:
+    """None where the exchange has nothing to conserve; `ranks`: see Conservation."""
+    regrid = channel.exchange.regrid
+    if regrid is None or regrid.conserve is None or not channel.areas:
+        return None
+    return Conservation(world, regrid.conserve, channel.areas, ranks)
+
+
+def _integral(values: Array, area: NDArray[np.float64]) -> list[float]:
+    """Exact terms; what a cell without area holds does not matter, and NaN elsewhere is 0."""
+    counts = area > 0
+    with np.errstate(invalid="ignore"):  # of infinite values, which the sum shows
+        return exact_terms(values[counts].astype(np.float64) * area[counts])
 
 
 def _encode(terms: list[float]) -> NDArray[np.float64]:

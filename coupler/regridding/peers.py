@@ -7,13 +7,12 @@ cells which its rows of weights need, in one message step.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 
 import numpy as np
 
 from coupler.protocol import Words
-from coupler.regridding.conserve import Areas
 from coupler.regridding.regrid import Plan
 from coupler.routing.decomposition import Box, Decomposition
 from coupler.routing.directory import swap
@@ -31,7 +30,6 @@ class Peers:
     receives: tuple[Message, ...]  # patches: from the partner's box into the array of sources
     sends: tuple[Message, ...]
     ranks: tuple[int, ...]  # of the component, those that have cells
-    areas: Mapping[str, Areas]  # of fields whose integrals are conserved
 
 
 def meet_peers(
@@ -40,7 +38,6 @@ def meet_peers(
     plan: Plan,
     grid: GridSpec,
     split: Decomposition,
-    areas: Mapping[str, Areas],
 ) -> Peers:
     """Tell each worker rank what this one needs of it. Collective over the component.
 
@@ -54,7 +51,7 @@ def meet_peers(
     told = swap(world, sent, "other ranks of the worker to say which answers they need")
     sends = [_decode(fields, rank, words) for rank, words in enumerate(told) if len(words)]
     ranks = tuple(np.flatnonzero(split.cells()).tolist())
-    return Peers(plan, split.box(world.rank), receives, tuple(sends), ranks, areas)
+    return Peers(plan, split.box(world.rank), receives, tuple(sends), ranks)
 
 
 def _encode(message: Message) -> Words:

@@ -25,6 +25,7 @@ from coupler.transport.blank import rectangles_of
 from coupler.weights import Rows, Weights, WeightsError, rows_of
 
 Array = NDArray[np.floating]
+NO_CELLS = np.empty(0, np.int64)
 WeightsOf = Callable[[FieldSpec], Weights]  # a field's point, and what it is on a wall, matter
 # of a component of a vector the other one, and the weights from that one
 Across = Callable[[FieldSpec], tuple[FieldSpec, Weights] | None]
@@ -217,10 +218,12 @@ def plan_rows(
     fallback: float = nan,
     fraction: bool = True,
     across: Across = lambda field: None,
+    counted: Cells = NO_CELLS,
 ) -> Plan:
     """Rows of weights for the cells of the target grid that `show` tells.
 
-    Fields at the same point share their sources, so that one can mask another.
+    Fields at the same point share their sources, so that one can mask another; those at T points
+    have those that are `counted` as well.
     """
     shown = {field: show(field) for field in fields}
     rows = {f: rows_of(weights_of(f), cells[cells >= 0]) for f, (cells, _) in shown.items()}
@@ -233,6 +236,7 @@ def plan_rows(
         if field.point not in sources:
             needed = [rows[other].source for other in fields if other.point == field.point]
             needed += [r.source for p, r in crossing.values() if p.point == field.point]
+            needed += [counted] if field.point == "T" else []
             nx = weights_of(field).source_shape[1]
             sources[field.point] = Sources.of(np.concatenate(needed), nx)
     found = {
@@ -255,10 +259,14 @@ def plan_exchange(
     """Of one worker rank: `box` is its own on its grid, or, of an answer, on the model's. Both
     components of a vector are at T points of the worker's grid.
 
-    Raises WeightsError where cells are left without a source that nothing says how to fill.
+    Raises WeightsError where cells are left without a source that nothing says how to fill, or
+    integrals are to be conserved without areas.
     """
     regrid, grid = exchange.regrid, exchange.grid
     assert regrid is not None
+    for field in exchange.conserved:
+        if weights_of(field).source_area is None or weights_of(field).target_area is None:
+            raise WeightsError(f"{regrid.place}: conserve needs areas, and the weights have none")
     fields: tuple[FieldSpec, ...] = (*exchange.fields, *exchange.static)
     fallback = regrid.fallback if isinstance(regrid.fallback, float) else nan
     if to_worker:
@@ -270,6 +278,9 @@ def plan_exchange(
             fallback,
             regrid.normalisation == "fraction",
             across,
+            counted_sources(weights_of(exchange.conserved[0]), box)
+            if exchange.conserved
+            else NO_CELLS,
         )
     else:
         cells = own_cells(box, grid.nx)
@@ -279,6 +290,20 @@ def plan_exchange(
             if not field.masks:
                 _require_sources(exchange, field, plan.fields[field.name])
     return plan
+
+
+def counted_sources(weights: Weights, box: Box) -> Cells:
+    """Of the source cells with an area those that the owner of `box` counts in an integral: each
+    is counted where the first target of its links lies, or without any the one at its place."""
+    assert weights.source_area is not None
+    (sy, sx), (ty, tx) = weights.source_shape, weights.target_shape
+    cells = np.flatnonzero(weights.source_area)
+    row, column = np.divmod(cells, sx)
+    at = (row * ty // sy) * tx + column * tx // sx
+    first = np.full(weights.source_cells, -1)
+    first[weights.source[::-1]] = weights.target[::-1]  # the last assignment stays
+    y, x = np.divmod(np.where(first[cells] >= 0, first[cells], at), tx)
+    return cells[(box.x0 <= x) & (x < box.x1) & (box.y0 <= y) & (y < box.y1)]
 
 
 def _require_sources(exchange: ExchangeSpec, field: FieldSpec, regridding: Regridding) -> None:
@@ -306,12 +331,15 @@ def route_inputs(
     return route_cells(fields, needs, exchange.grid, model)
 
 
-def owned_targets(plan: Plan, grid: GridSpec, model: Decomposition | Owners) -> NDArray[np.bool_]:
-    """(y, x) of the padded box: T points with a source that a model rank owns."""
+def owned_targets(
+    plan: Plan, grid: GridSpec, model: Decomposition | Owners, name: str = CELLS.name
+) -> NDArray[np.bool_]:
+    """(y, x) of the padded box: T points with a source that a model rank owns, where field `name`
+    shows any."""
     sources = plan.sources["T"]
     messages = route_cells((CELLS,), [sources.rectangles()], grid, model)
     owned = ~unowned_cells(messages, 0, sources.box, 0)
-    regridding = plan.fields[CELLS.name]
+    regridding = plan.fields[name]
     links = abs(regridding.matrix) @ owned.ravel().astype(np.float64)
     found: NDArray[np.bool_] = links.reshape(regridding.shape) > 0
     return found

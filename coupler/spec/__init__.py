@@ -115,7 +115,7 @@ class RegridSpec:
     fallback: Literal["nan", "nearest"] | float  # what cells that the method leaves empty hold
     place: str
     cache: Path = Path("weights")  # the directory where weights are kept
-    conserve: Literal["global", "positive"] | None = None  # how answers are corrected
+    conserve: Literal["global", "positive"] | None = None  # how integrals are kept
     vectors: tuple[tuple[str, str], ...] = ()  # fields along i and j that are regridded together
 
 
@@ -234,6 +234,15 @@ class ExchangeSpec:
     def reduced(self) -> tuple[FieldSpec, ...]:
         """The fields of which the model holds a partial average, sum, minimum or maximum."""
         return tuple(field for field in self.fields if field.time != "instant")
+
+    @property
+    def conserved(self) -> tuple[FieldSpec, ...]:
+        """The fields whose integrals are kept: scalars at T points without a mask that are none."""
+        if self.regrid is None or self.regrid.conserve is None:
+            return ()
+        masks = {name for field in self.fields for name in field.masks}
+        plain = [f for f in self.fields if f.point == "T" and f.kind == "scalar" and not f.masks]
+        return tuple(field for field in plain if field.name not in masks)
 
     def __str__(self) -> str:
         names = ", ".join(field.name for field in self.fields)

@@ -19,7 +19,7 @@ from coupler.spec import (
     Wire,
 )
 from coupler.spec.document import Problems, Value, hint
-from coupler.spec.regrid import check_masks, check_vectors, read_regrid
+from coupler.spec.regrid import check_conserve, check_masks, check_vectors, read_regrid
 from coupler.spec.run import Run
 from coupler.spec.treatment import TREATMENT_KEYS, read_treatment
 
@@ -165,6 +165,7 @@ def _read_exchange(
         item.problems.add(found["halo"].place, mirrored)
     check_masks(exchange, to_worker, item.problems)
     check_vectors(exchange, item.problems)
+    check_conserve(exchange, item.problems)
     return exchange
 
 

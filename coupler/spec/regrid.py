@@ -47,14 +47,12 @@ def read_regrid(value: Value, grids: dict[str, GridSpec], to_worker: bool) -> Re
         _read_fallback(found.get("fallback")),
         value.place,
         value.path.parent / "weights",
-        _read_conserve(found["conserve"], to_worker) if "conserve" in found else None,
+        _read_conserve(found["conserve"]) if "conserve" in found else None,
         _read_vectors(found["vectors"]) if "vectors" in found else (),
     )
 
 
-def _read_conserve(value: Value, to_worker: bool) -> Literal["global", "positive"] | None:
-    if to_worker:
-        value.problems.add(value.place, "'conserve' belongs to the exchange from the worker")
+def _read_conserve(value: Value) -> Literal["global", "positive"]:
     return cast(Literal["global", "positive"], value.choice(("global", "positive"), "global"))
 
 
@@ -99,6 +97,16 @@ def check_vectors(exchange: ExchangeSpec, problems: Problems) -> None:
                 f"vectors: {i.name} and {j.name}: expected the same levels, no masks, and both "
                 "static or none",
             )
+
+
+def check_conserve(exchange: ExchangeSpec, problems: Problems) -> None:
+    """There is something to conserve."""
+    regrid = exchange.regrid
+    if regrid is not None and regrid.conserve is not None and not exchange.conserved:
+        problems.add(
+            regrid.place,
+            "conserve: got no field that it corrects, expected a scalar at T points without a mask",
+        )
 
 
 def _choice(value: Value | None, allowed: tuple[str, ...], default: str) -> str:

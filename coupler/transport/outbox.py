@@ -11,7 +11,7 @@ from mpi4py import MPI
 
 from coupler.channel import Channel
 from coupler.protocol import HEADER_WORDS, TAG_DATA, Words
-from coupler.regridding.conserve import Conservation
+from coupler.regridding.conserve import Conservation, conservation_of
 from coupler.regridding.gather import Gather
 from coupler.routing.chunks import Chunk, values_of
 from coupler.routing.router import (
@@ -159,12 +159,10 @@ class Outbox:
 
 
 def _conservation(world: World, channel: Channel) -> Conservation | None:
-    regrid, peers = channel.exchange.regrid, channel.peers
-    if regrid is None or regrid.conserve is None or peers is None or not peers.areas:
+    if channel.peers is None:
         return None
     members = world.members[world.name].ranks
-    ranks = tuple(members[rank] for rank in peers.ranks)
-    return Conservation(world, regrid.conserve, peers.areas, ranks)
+    return conservation_of(world, channel, tuple(members[rank] for rank in channel.peers.ranks))
 
 
 def _sink(world: World, channel: Channel, message: Message, rank: int) -> Sink:

@@ -84,6 +84,21 @@ MISTAKES: dict[str, tuple[Change, str]] = {
         ),
         "mask of 't_T': the nearest cell is found once, when weights are made; give a number",
     ),
+    "nothing to conserve": (
+        lambda s: (
+            s["exchanges"][0]["regrid"].update(conserve="global"),
+            s["exchanges"][0]["fields"].update(t_T={"mask": "m"}),
+            s["exchanges"][0].update(static={"m": {}}),
+        ),
+        "conserve: got no field that it corrects, expected a scalar at T points without a mask",
+    ),
+    "conserve without areas": (
+        lambda s: (
+            of_file(s, "plain.nc"),
+            s["exchanges"][0]["regrid"].update(conserve="positive"),
+        ),
+        "conserve needs areas, and the weights have none",
+    ),
     "no file": (lambda s: of_file(s, "none.nc"), "none.nc: no such file"),
     "faces of a grid with places": (
         lambda s: s["exchanges"][0]["regrid"].update(method="nearest"),
@@ -109,6 +124,8 @@ def test_mistakes(
     cells = np.arange(24)
     empty = weights_of((8, 12), (4, 6), cells[1:], cells[1:], np.ones(23))
     write_weights(tmp_path / "empty.nc", empty, "yac")
+    plain = weights_of((8, 12), (4, 6), cells, cells, np.ones(24))
+    write_weights(tmp_path / "plain.nc", plain, "yac")
     write_weights(tmp_path / "other.nc", weights_of((8, 13), (4, 6), cells, cells, np.ones(24)))
     assert main(["check", "--no-load", write_spec(tmp_path, change)]) == 2
     said = [line for line in capsys.readouterr().err.splitlines() if expected in line]

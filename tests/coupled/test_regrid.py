@@ -4,6 +4,7 @@ the model gets the regridded answers, bit for bit, for any number of ranks on bo
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -18,7 +19,7 @@ from coupled.exchange import python
 from coupled.regrid_worker import network, positive
 from coupler.grids.make import grid_of
 from coupler.regridding.vectors import vector_weights
-from coupler.routing.decomposition import decompose
+from coupler.routing.decomposition import Decomposition, decompose
 from coupler.spec import FieldSpec, GridSpec
 from coupler.spec.load import load_spec
 from coupler.weights import Weights, apply, weights_of
@@ -113,8 +114,24 @@ def whole_grid(halo: int) -> tuple[np.ndarray, list[dict[str, np.ndarray]]]:
     return state, seen
 
 
-def run(directory: Path, loaded: dict[str, Any], *arguments: str) -> np.ndarray:
-    """The final state of one job; `arguments` of the worker."""
+def run(
+    directory: Path, loaded: dict[str, Any], *arguments: str, start: np.ndarray | None = None
+) -> np.ndarray:
+    """The final state of one job; `arguments` of the worker, `start` in place of `initial`."""
+    job, split = run_job(directory, loaded, *arguments, start=start)
+    assert job.returncode == 0, job.stderr
+    final = np.full((2 * len(FIELDS), NY, NX), np.nan)
+    for rank in range(split.ranks):
+        b = split.box(rank)
+        mine = np.fromfile(directory / f"final.{rank}.bin").reshape(-1, b.ny, b.nx)
+        final[:, b.y0 : b.y1, b.x0 : b.x1] = mine
+    return final
+
+
+def run_job(
+    directory: Path, loaded: dict[str, Any], *arguments: str, start: np.ndarray | None = None
+) -> tuple[subprocess.CompletedProcess[str], Decomposition]:
+    """It, and the boxes of the model's ranks."""
     parts = loaded["components"]
     ranks, workers = parts["model"]["ranks"], parts["worker"]["ranks"]
     split = decompose("model", NX, NY, ranks)
@@ -122,17 +139,14 @@ def run(directory: Path, loaded: dict[str, Any], *arguments: str) -> np.ndarray:
     lines = [f"{b.x0 + 1} {b.x1} {b.y0 + 1} {b.y1}\n" for b in boxes]
     (directory / "boxes.txt").write_text("".join(lines))
     (directory / "case.yaml").write_text(yaml.safe_dump(loaded))
-    initial().tofile(directory / "initial.bin")
-    mpirun(
+    (initial() if start is None else start).tofile(directory / "initial.bin")
+    job = mpirun(
         directory,
         (ranks, [fortran_test("stencil_model"), str(NX), str(NY), str(STEPS)]),
         (workers, python("regrid_worker.py", "case.yaml", *arguments)),
+        check=False,
     )
-    final = np.full((2 * len(FIELDS), NY, NX), np.nan)
-    for rank, b in enumerate(boxes):
-        mine = np.fromfile(directory / f"final.{rank}.bin").reshape(-1, b.ny, b.nx)
-        final[:, b.y0 : b.y1, b.x0 : b.x1] = mine
-    return final
+    return job, split
 
 
 def bits(array: np.ndarray) -> np.ndarray:
@@ -206,6 +220,77 @@ def test_answers_are_corrected_to_conserve_their_integral(tmp_path: Path, how: s
         scale += (np.abs(answer).ravel() * areas[0]).sum()
     taken = ((finals[0] - initial())[0].ravel() * areas[1]).sum()
     assert abs(taken - given) <= 1e-14 * scale
+
+
+@pytest.mark.parametrize("how", ["global", "positive"])
+def test_inputs_are_corrected_to_conserve_their_integral(tmp_path: Path, how: str) -> None:
+    """Random weights to the worker's grid, which leave out most of the model's cells."""
+    rng = np.random.default_rng(3)
+    worker, cells = WORKER["T"], WORKER["T"].nx * WORKER["T"].ny
+    areas = rng.uniform(1, 2, NX * NY), rng.uniform(1, 2, cells)
+    links = np.arange(cells), rng.integers(0, NX * NY, cells), np.ones(cells)
+    made = weights_of((NY, NX), (worker.ny, worker.nx), *links, np.ones(cells), *areas)
+    start = initial() + (2.0 if how == "positive" else 0.0)
+    finals = []
+    for ranks, workers in (1, 1), (3, 4):
+        directory = tmp_path / f"{workers}"
+        directory.mkdir()
+        write_weights(directory / "there.nc", made)
+        loaded = spec(ranks, workers, 2)
+        loaded["exchanges"][0]["regrid"] |= {"weights": "there.nc", "conserve": how}
+        if how == "global":  # the others, too: of answers, and of a second grid
+            for exchange in loaded["exchanges"][1:]:
+                exchange["regrid"]["conserve"] = how
+        finals.append(run(directory, loaded, start=start))
+    np.testing.assert_array_equal(bits(finals[0]), bits(finals[1]))
+
+    given, scale = (start[0].ravel() * areas[0]).sum(), (np.abs(start[0]).ravel() * areas[0]).sum()
+    plain = apply(made, start[:1])[0]
+    integral = (plain.ravel() * areas[1]).sum()
+    assert abs(integral - given) > 0.01 * scale
+    corrected = plain * (given / integral)
+    if how == "global":
+        corrected = plain + (given - integral) / areas[1].sum()
+    everything = padded(
+        load_spec(tmp_path / "4/case.yaml").exchanges[0].fields[0], worker, corrected, 2
+    )
+    split = decompose("worker", worker.nx, worker.ny, 4)
+    taken = 0.0
+    for rank in range(4):
+        box = split.box(rank)
+        with np.load(tmp_path / f"4/inputs.{rank}.0.npz") as inputs:
+            seen = inputs["t_T"][0]
+        part = everything[box.y0 : box.y1 + 4, box.x0 : box.x1 + 4]
+        np.testing.assert_allclose(seen, part, rtol=0, atol=1e-13)
+        mine = areas[1].reshape(worker.ny, worker.nx)[box.y0 : box.y1, box.x0 : box.x1]
+        taken += (seen[2:-2, 2:-2] * mine).sum()
+    assert abs(taken - given) <= 1e-14 * scale
+
+
+@pytest.mark.parametrize(
+    ("how", "first", "rest", "message"),
+    [
+        ("positive", -1.0, 1.0, "'t_T' by the ratio of its integrals, but they are -1 and 24"),
+        ("global", np.inf, 1.0, "conserve: 't_T' is not finite, nor is its integral"),
+    ],
+)
+def test_integrals_that_cannot_be_kept(
+    tmp_path: Path, how: str, first: float, rest: float, message: str
+) -> None:
+    """The first cell counts, and is in no row."""
+    cells = np.arange(WORKER["T"].nx * WORKER["T"].ny)
+    ones, first_alone = np.ones(len(cells)), np.zeros(NX * NY)
+    first_alone[0] = 1.0
+    shapes = (NY, NX), (WORKER["T"].ny, WORKER["T"].nx)
+    made = weights_of(*shapes, cells, 1 + cells, ones, ones, first_alone, ones)
+    write_weights(tmp_path / "there.nc", made)
+    loaded = spec(2, 2, 2)
+    loaded["exchanges"][0]["regrid"] |= {"weights": "there.nc", "conserve": how}
+    start = np.full_like(initial(), rest)
+    start[0, 0, 0] = first
+    job, _ = run_job(tmp_path, loaded, start=start)
+    assert job.returncode == 1, job.stderr
+    assert message in job.stderr
 
 
 def test_weights_between_grids_with_places_are_made_once_and_used_by_all(tmp_path: Path) -> None:
