@@ -110,7 +110,8 @@ class _File:
 
 
 def _read_rmp(f: _File) -> tuple[Weights, Masks]:
-    matrix = variable(f.file, "remap_matrix").reshape(len(f.file.dimensions["num_links"]), -1)
+    matrix = variable(f.file, "remap_matrix")
+    matrix = matrix if matrix.ndim == 2 else matrix[:, None]
     if matrix.shape[1] == 4:
         raise WeightsError(
             f"{f.name}: got 4 weights of a link, which belong to gradients (bicubic), expected 1, "
@@ -122,13 +123,16 @@ def _read_rmp(f: _File) -> tuple[Weights, Masks]:
     )
     source, target, value = f.cells("src_address"), f.cells("dst_address"), matrix[:, 0]
     fraction = f.fraction("dst_grid_frac")
-    if str(getattr(f.file, "normalization", "")).strip() == "none":
+    # SCRIP normalises conservative weights alone, and CDO writes 'none' of any other
+    method = str(getattr(f.file, "map_method", "conservative")).strip().lower()
+    none = str(getattr(f.file, "normalization", "")).strip().lower() == "none"
+    if none and method.startswith("conserv"):
         value = (
             value / (variable(f.file, "dst_grid_area") * variable(f.file, "dst_grid_frac"))[target]
         )
     areas = _covered(f.area("src_grid_area"), f.fraction("src_grid_frac")), f.area("dst_grid_area")
     masks = f.mask("src_grid_imask", shapes[0]), f.mask("dst_grid_imask", shapes[1])
-    return weights_of(*shapes, target, source, value, fraction, *areas), masks
+    return _of_links(shapes, (target, source, value), fraction, *areas), masks
 
 
 def _read_esmf(f: _File) -> tuple[Weights, Masks]:
@@ -136,7 +140,7 @@ def _read_esmf(f: _File) -> tuple[Weights, Masks]:
     areas = _covered(f.area("area_a"), f.fraction("frac_a")), f.area("area_b")
     links = f.cells("row"), f.cells("col"), variable(f.file, "S")
     masks = f.mask("mask_a", shapes[0]), f.mask("mask_b", shapes[1])
-    return weights_of(*shapes, *links, f.fraction("frac_b"), *areas), masks
+    return _of_links(shapes, links, f.fraction("frac_b"), *areas), masks
 
 
 def _read_yac(f: _File) -> tuple[Weights, Masks]:
@@ -152,11 +156,24 @@ def _read_yac(f: _File) -> tuple[Weights, Masks]:
         f.shape("target", "", "dst_grid_size"),
     )
     value = variable(f.file, "remap_matrix")[:, 0] if f.has("remap_matrix") else np.empty(0)
-    made = weights_of(*shapes, f.cells("dst_address"), f.cells("src_address"), value)
+    made = _of_links(shapes, (f.cells("dst_address"), f.cells("src_address"), value))
     # rows that do not add up to 1 are those of destination area: the sum is the covered part
     sums = made.row_sums() if (made.target < made.target_cells).all() else made.fraction
     fraction = np.where(np.abs(sums - 1.0) < 1e-12, 1.0, sums)
     return replace(made, fraction=fraction), (None, None)
+
+
+def _of_links(
+    shapes: tuple[Shape, Shape],
+    links: tuple[Cells, Cells, Array],
+    fraction: Array | None = None,
+    *areas: Array | None,
+) -> Weights:
+    """Without links of value 0: a cell that has no other is one without a source, and 0 times a
+    NaN on land is NaN."""
+    kept = links[2] != 0
+    target, source, value = (column[kept] for column in links)
+    return weights_of(*shapes, target, source, value, fraction, *areas)
 
 
 def _covered(area: Array | None, fraction: Array | None) -> Array | None:

@@ -15,7 +15,7 @@ from coupler.grids.make import rectilinear_grid
 from coupler.grids.sphere import RADIUS
 from coupler.weights import Weights, WeightsError
 from coupler.weights.io import Format, read_weights, write_weights
-from coupler.weights.own import conservative
+from coupler.weights.own import bilinear, conservative
 
 SOURCE = rectilinear_grid("source", np.linspace(0, 360, 9), np.linspace(-90, 90, 5))
 TARGET = rectilinear_grid("target", np.linspace(0, 360, 7), np.linspace(-90, 90, 4))
@@ -90,6 +90,41 @@ def test_scrip_without_normalisation(tmp_path: Path) -> None:
         file.variables["dst_grid_area"].units = "square radians"
         file.variables["dst_grid_area"][:] = weights.target_area / RADIUS**2
     np.testing.assert_allclose(read_weights(path).value, weights.value, rtol=1e-14)
+
+
+def test_scrip_normalises_conservative_weights_alone(tmp_path: Path) -> None:
+    """CDO and SCRIP write `none` also of methods whose weights are as they are to be used."""
+    weights = replace(bilinear(LAND, TARGET, "fraction"), source_area=None, target_area=None)
+    path = written(tmp_path / "rmp.nc", "rmp", weights)
+    with netCDF4.Dataset(path, "a") as file:
+        file.normalization, file.map_method = "none", "Bilinear remapping"
+    assert (read_weights(path).value == weights.value).all()
+
+
+@pytest.mark.parametrize("kind", get_args(Format))
+def test_links_of_value_0_are_none(kind: Format, tmp_path: Path) -> None:
+    """As SCRIP has them of cells that nothing covers: those are without a source, not 0."""
+    weights = conservative(SOURCE, TARGET, "fraction")
+    nothing = weights.target == 3
+    fraction = weights.fraction.copy()
+    fraction[3] = 0.0
+    values = np.where(nothing, 0.0, weights.value)
+    path = tmp_path / "weights.nc"
+    write_weights(path, replace(weights, value=values, fraction=fraction), kind)
+    got = read_weights(path, *SHAPES)
+    assert np.flatnonzero(~got.mapped).tolist() == [3]
+    assert (got.value == weights.value[~nothing]).all()
+
+
+@pytest.mark.parametrize("kind", get_args(Format))
+def test_no_links_at_all(kind: Format, tmp_path: Path) -> None:
+    west, east = (
+        rectilinear_grid(name, np.linspace(start, start + 8, 5), np.linspace(0, 8, 5))
+        for name, start in (("west", 0.0), ("east", 90.0))
+    )
+    write_weights(tmp_path / "weights.nc", conservative(west, east, "fraction"), kind, west, east)
+    got = read_weights(tmp_path / "weights.nc", west.shape, east.shape)
+    assert not got.mapped.any()
 
 
 def scrip(path: Path, columns: int) -> Path:
