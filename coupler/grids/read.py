@@ -35,7 +35,8 @@ def read_grid(spec: GridSpec, geometry: FileGeometry) -> Grid:
     west, east = place[..., 0, :] + place[..., 3, :], place[..., 1, :] + place[..., 2, :]
     angle = direction(grid.centres.reshape(*grid.shape, 3), west, east)
     grid = replace(grid, corner_lon=lon, corner_lat=lat, angle=angle)
-    return grid if np.isfinite(grid.area).all() else replace(grid, area=cell_areas(grid))
+    known = np.isfinite(grid.area)  # a file may have none, or none of land
+    return grid if known.all() else replace(grid, area=np.where(known, grid.area, cell_areas(grid)))
 
 
 def size_in_file(geometry: FileGeometry) -> tuple[int, int]:
@@ -78,9 +79,10 @@ def _ordered(corners: Array, grid: Grid) -> NDArray[np.intp]:
     return np.broadcast_to(order, (*grid.shape, 4))
 
 
-def _cf_places(file: netCDF4.Dataset) -> tuple[Array, Array]:
-    """Longitude and latitude, by standard_name, units or name; one- or two-dimensional."""
+def _cf_names(file: netCDF4.Dataset) -> tuple[str, str]:
+    """Of longitude and latitude: by standard_name, units or name."""
     found = []
+    corners = {getattr(item, "bounds", None) for item in file.variables.values()}
     for name, units in (("longitude", "degrees_east"), ("latitude", "degrees_north")):
         names = [
             key
@@ -90,13 +92,28 @@ def _cf_places(file: netCDF4.Dataset) -> tuple[Array, Array]:
             or key in (name[:3], f"nav_{name[:3]}")
         ]
         names = [key for key in names if "bnds" not in key and "bounds" not in key]
+        names = [key for key in names if key not in corners]
         if not names:
             raise GridError(
                 f"{file.filepath()}: no variable with standard_name '{name}' or units '{units}'; "
                 "is it a CF file?"
             )
         found.append(names[0])
-    return plane(angles(file, found[0])), plane(angles(file, found[1]))
+    return found[0], found[1]
+
+
+def _cf_places(file: netCDF4.Dataset) -> tuple[Array, Array]:
+    """Longitude and latitude; one- or two-dimensional."""
+    lon, lat = _cf_names(file)
+    return plane(angles(file, lon)), plane(angles(file, lat))
+
+
+def _cf_field(file: netCDF4.Dataset, name: str) -> Array:
+    """(y, x) of a variable that has its dimensions in either order."""
+    lon, lat = (file.variables[key].dimensions for key in _cf_names(file))
+    values = plane(variable(file, name))
+    turned = len(lon) == len(lat) == 1 and file.variables[name].dimensions[-2:] == (*lon, *lat)
+    return values.T if turned else values
 
 
 def _read_cf(name: str, geometry: FileGeometry) -> Grid:
@@ -105,18 +122,23 @@ def _read_cf(name: str, geometry: FileGeometry) -> Grid:
         lon, lat = _cf_places(file)
         bounds = [_bounds(file, of) for of in ("lon", "lat")]
         extras = {getattr(item, "standard_name", key): key for key, item in file.variables.items()}
-        area = plane(variable(file, extras["cell_area"])) if "cell_area" in extras else None
+        area = _cf_field(file, extras["cell_area"]) if "cell_area" in extras else None
         mask = None
         for known in ("sea_binary_mask", "mask"):
             if known in extras and mask is None:
-                mask = plane(variable(file, extras[known]))
+                mask = _cf_field(file, extras[known])
     corner_lon, corner_lat = bounds
     if lon.ndim == 1:
-        if corner_lon is None or corner_lat is None:
-            edges = _edges(lon), np.clip(_edges(lat), -90.0, 90.0)
+        if corner_lon is not None and corner_lat is not None:
+            x, y = (np.append(b[:, 0], b[-1, 1]) for b in (corner_lon, corner_lat))
+        elif lon.size > 1 and lat.size > 1:
+            x, y = _edges(_onwards(lon)), np.clip(_edges(lat), -90.0, 90.0)
         else:
-            edges = (np.append(b[:, 0], b[-1, 1]) for b in (corner_lon, corner_lat))  # type: ignore[assignment]
-        corner_lon, corner_lat = corners_of(*edges)
+            raise GridError(
+                f"{geometry.path}: got {lon.size} x {lat.size} cells without bounds, expected "
+                "those: where a single one ends, its centre does not say"
+            )
+        corner_lon, corner_lat = corners_of(_onwards(x), y)
         lon, lat = np.meshgrid(lon, lat)
     active = np.ones(lon.shape, bool) if mask is None else np.nan_to_num(mask) > 0.5
     nothing = np.full(lon.shape, np.nan)
@@ -132,6 +154,12 @@ def _bounds(file: netCDF4.Dataset, of: str) -> Array | None:
             units = str(getattr(file.variables[item.bounds], "units", getattr(item, "units", "")))
             return np.degrees(values) if units.lower().startswith("rad") else values
     return None
+
+
+def _onwards(lon: Array) -> Array:
+    """Of 178, 179, -180, -179 the same places as 178, 179, 180, 181."""
+    step = np.diff(lon)
+    return lon if (step > 0).all() or (step < 0).all() else np.unwrap(lon, period=360.0)
 
 
 def _edges(centres: Array) -> Array:

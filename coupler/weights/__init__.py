@@ -126,7 +126,8 @@ def weights_of(
     source_area: NDArray[np.float64] | None = None,
     target_area: NDArray[np.float64] | None = None,
 ) -> Weights:
-    """Sorted weights from links in any order. Without a `fraction`: 1 where there are links."""
+    """Sorted weights from links in any order. Without a `fraction`: 1 where there are links. Areas
+    that are not known, NaN in some cells, are none."""
     to, from_ = np.asarray(target, np.int64).ravel(), np.asarray(source, np.int64).ravel()
     order = np.lexsort((from_, to))
     weights = Weights(
@@ -136,8 +137,10 @@ def weights_of(
         from_[order],
         np.asarray(value, np.float64).ravel()[order],
         np.empty(0),
-        None if source_area is None else source_area.ravel(),
-        None if target_area is None else target_area.ravel(),
+        *(
+            None if area is None or np.isnan(area).any() else area.ravel()
+            for area in (source_area, target_area)
+        ),
     )
     if fraction is None:
         covered = np.zeros(weights.target_cells)

@@ -95,7 +95,7 @@ class _File:
         """[m2]; None where the file has none, or zeros."""
         if not self.has(name):
             return None
-        values = variable(self.file, name)
+        values = np.nan_to_num(variable(self.file, name), nan=0.0)  # missing on land
         in_metres = getattr(self.file.variables[name], "units", "") == "m2"
         return (values if in_metres else values * RADIUS**2) if values.any() else None
 

@@ -12,7 +12,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -151,4 +150,5 @@ def _told(lines: list[str]) -> list[str]:
 def _with_areas(made: Weights, source: Grid, target: Grid) -> Weights:
     """Of weights that do not conserve: the grids' areas say by how much."""
     areas = source.active_area, target.active_area
-    return replace(made, source_area=areas[0], target_area=areas[1])
+    links = made.target, made.source, made.value
+    return weights_of(made.source_shape, made.target_shape, *links, made.fraction, *areas)

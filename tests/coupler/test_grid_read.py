@@ -10,7 +10,7 @@ import netCDF4
 import numpy as np
 import pytest
 
-from coupler.grids.grid import Grid, GridError
+from coupler.grids.grid import Grid, GridError, axes_of
 from coupler.grids.make import grid_of, rectilinear_grid
 from coupler.grids.read import size_in_file
 from coupler.grids.sphere import RADIUS, degrees
@@ -237,6 +237,85 @@ def test_cf_curvilinear_with_bounds(tmp_path: Path) -> None:
     grid = grid_of(spec_of(path, "cf"))
     np.testing.assert_allclose(grid.corners, known.corners, atol=1e-12)
     np.testing.assert_allclose(grid.area, known.area, rtol=1e-12)
+
+
+@pytest.mark.parametrize("bounds", [False, True])
+def test_cf_longitudes_that_go_on_beyond_180(bounds: bool, tmp_path: Path) -> None:
+    """0 .. 179, -180 .. -1 goes around once: no cell lies between 179 and -180 the long way."""
+    write_cf(tmp_path / "cf.nc")
+    with netCDF4.Dataset(tmp_path / "cf.nc", "a") as file:
+        lon, lat = file.variables["lon"], file.variables["lat"]
+        lon[:] = (lon[:] + 180.0) % 360.0 - 180.0
+        if bounds:
+            file.createDimension("two", 2)
+            for axis, half in ((lon, 180.0 / NX), (lat, 90.0 / NY)):
+                axis.bounds = f"{axis.name}_ends"
+                held = file.createVariable(axis.bounds, "f8", (axis.name, "two"))
+                held[:] = axis[:][:, None] + [-half, half]
+    grid = grid_of(spec_of(tmp_path / "cf.nc", "cf", None))
+    assert axes_of(grid) is not None
+    np.testing.assert_allclose(grid.area.sum(), 4 * np.pi * RADIUS**2, rtol=1e-12)
+
+
+@pytest.mark.parametrize("axis", ["lon", "lat"])
+def test_one_cell_along_an_axis_needs_bounds(axis: str, tmp_path: Path) -> None:
+    with netCDF4.Dataset(tmp_path / "cf.nc", "w") as file:
+        for name in ("lon", "lat"):
+            size = 1 if name == axis else 3
+            file.createDimension(name, size)
+            file.createVariable(name, "f8", (name,))[:] = 10.0 + np.arange(size)
+    spec = replace(spec_of(tmp_path / "cf.nc", "cf", None), boundary_x="closed")
+    with pytest.raises(GridError, match=r"cf\.nc: got . x . cells without bounds, expected those"):
+        grid_of(spec)
+
+
+def test_cf_areas_that_are_missing_on_land(tmp_path: Path) -> None:
+    known = write_cf(tmp_path / "cf.nc")
+    area = np.ma.masked_array(np.full((NY, NX), 7.0), np.arange(NY * NX).reshape(NY, NX) < NX)
+    with netCDF4.Dataset(tmp_path / "cf.nc", "a") as file:
+        held = file.createVariable("areacello", "f4", ("lat", "lon"), fill_value=1e20)
+        held.standard_name = "cell_area"
+        held[:] = area
+    grid = grid_of(spec_of(tmp_path / "cf.nc", "cf", None))
+    assert (grid.area[1:] == 7.0).all()
+    np.testing.assert_allclose(grid.area[0], known.area[0], rtol=1e-12)
+
+
+def test_cf_fields_of_turned_dimensions(tmp_path: Path) -> None:
+    """Also where there are as many rows as columns, and no size that tells."""
+    mask = np.arange(16).reshape(4, 4) > 5
+    with netCDF4.Dataset(tmp_path / "cf.nc", "w") as file:
+        for name, values in (("lon", 45.0 + 90 * np.arange(4)), ("lat", np.arange(4) * 10.0)):
+            file.createDimension(name, 4)
+            file.createVariable(name, "f8", (name,))[:] = values
+        file.createVariable("mask", "i4", ("lon", "lat"))[:] = mask.T
+        file.createVariable("cell_area", "f8", ("lon", "lat"))[:] = (
+            1.0 + np.arange(16).reshape(4, 4).T
+        )
+    spec = replace(spec_of(tmp_path / "cf.nc", "cf", None), nx=4, ny=4)
+    grid = grid_of(spec)
+    assert (grid.mask == mask).all()
+    assert (grid.area.ravel() == 1.0 + np.arange(16)).all()
+
+
+def test_cf_corners_that_stand_before_the_centres(tmp_path: Path) -> None:
+    """As CMIP6 names them: vertices_longitude has units of longitudes, too."""
+    known = tripolar("F")
+    path = tmp_path / "cf.nc"
+    with netCDF4.Dataset(path, "w") as file:
+        for name, size in (("j", NY), ("i", NX), ("vertices", 4)):
+            file.createDimension(name, size)
+        for axis, full in (("lon", "longitude"), ("lat", "latitude")):
+            corners = file.createVariable(f"vertices_{full}", "f8", ("j", "i", "vertices"))
+            corners[:] = getattr(known, f"corner_{axis}")
+            centre = file.createVariable(full, "f8", ("j", "i"))
+            centre[:] = getattr(known, axis)
+            centre.bounds = corners.name
+            centre.units = corners.units = "degrees_" + ("east", "north")[axis == "lat"]
+    spec = spec_of(path, "cf")
+    assert isinstance(spec.geometry, FileGeometry)
+    assert size_in_file(spec.geometry) == (NX, NY)
+    np.testing.assert_allclose(grid_of(spec).corners, known.corners, atol=1e-12)
 
 
 def test_files_that_are_not_what_they_are_called(tmp_path: Path) -> None:

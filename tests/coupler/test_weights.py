@@ -24,6 +24,16 @@ def test_links_are_sorted_and_mapped_cells_are_covered() -> None:
     assert str(MEAN) == "Weights(2 x 1 -> 3 x 1: 3 links)"
 
 
+def test_areas_that_are_not_known_are_none() -> None:
+    """So nothing is conserved with them: NaN counted as no area, and went unnoticed."""
+    links = [0, 1], [0, 1], [1.0, 1.0]
+    areas = np.array([1.0, np.nan]), np.array([1.0, 2.0])
+    weights = weights_of((1, 2), (1, 2), *links, None, *areas)
+    assert weights.source_area is None
+    with pytest.raises(WeightsError, match="have no areas"):
+        weights_of((1, 2), (1, 2), *links, None, *areas[::-1]).counted_area()
+
+
 def test_a_cell_without_links_is_nan() -> None:
     got = apply(MEAN, np.array([[[1.0, 4.0]], [[0.0, -2.0]]]))
     assert got.shape == (2, 1, 3)
