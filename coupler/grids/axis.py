@@ -84,13 +84,14 @@ def between(edges: Array, places: Array, wrap: float | None, periodic: bool) -> 
     `wrap`: places that far apart are the same. `periodic`: the last cell is beside the first.
     """
     rising = np.sort(edges)
-    x = (places - rising[0]) % wrap + rising[0] if wrap else places
+    slack = SAME * (rising[-1] - rising[0])
+    first = rising[0] - slack
+    x = (places - first) % wrap + first if wrap else places
     centres = (rising[1:] + rising[:-1]) / 2
     cells = np.arange(centres.size)
     if periodic and wrap:
         centres = np.concatenate(([centres[-1] - wrap], centres, [centres[0] + wrap]))
         cells = np.concatenate((cells[-1:], cells, cells[:1]))
-    slack = SAME * (rising[-1] - rising[0])
     outside = (x < rising[0] - slack) | (x > rising[-1] + slack)
     x = np.clip(x, centres[0], centres[-1])
     low = np.clip(np.searchsorted(centres, x, "right") - 1, 0, max(centres.size - 2, 0))

@@ -14,6 +14,7 @@ from coupler.spec import Boundary, Pivot
 Array = NDArray[np.float64]
 
 OUTSIDE = 0.01  # of the active cells: so many centres may lie outside their corners
+CLOSED = 1e-3  # of a cell: a grid around the world whose ends are nearer to each other is closed
 FEW = 0.05  # of the cells: an ocean smaller than this is suspicious
 
 
@@ -92,18 +93,28 @@ def axes_of(grid: Grid) -> Axes | None:
     lon, lat = grid.corner_lon, grid.corner_lat
     if lon is None or lat is None:
         return None
-    x = np.concatenate((lon[0, :, 0], lon[0, -1:, 1]))
+    x = onwards(np.concatenate((lon[0, :, 0], lon[0, -1:, 1])))
     y = np.concatenate((lat[:, 0, 0], lat[-1:, 0, 3]))
     wanted = corners_of(x, y)
-    if not all(
-        np.allclose(got, expected, rtol=0, atol=1e-9)
-        for got, expected in zip((lon, lat), wanted, strict=True)
-    ):
+    # by how much each corner is elsewhere, around the world once or not
+    off = (lon - wanted[0] + 180.0) % 360.0 - 180.0, lat - wanted[1]
+    if not all(np.allclose(part, 0.0, rtol=0, atol=1e-9) for part in off):
         return None
-    if not ((np.diff(x) > 0).all() or (np.diff(x) < 0).all()):
+    step = np.diff(x)
+    if not ((step > 0).all() or (step < 0).all()):
         return None
-    whole = abs(abs(x[-1] - x[0]) - 360.0) < 1e-9
+    once = 360.0 if x[-1] > x[0] else -360.0
+    # places in single precision are off by a little, which is no gap and no overlap
+    whole = abs(x[-1] - x[0] - once) < CLOSED * np.abs(step).min()
+    if whole:
+        x[-1] = x[0] + once
     return Axes(x, y, 360.0 if whole else None)
+
+
+def onwards(lon: Array) -> Array:
+    """Of 178, 179, -180, -179 the same places as 178, 179, 180, 181."""
+    step = np.diff(lon)
+    return lon if (step > 0).all() or (step < 0).all() else np.unwrap(lon, period=360.0)
 
 
 def corners_of(x: Array, y: Array) -> tuple[Array, Array]:

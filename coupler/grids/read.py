@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coupler.grids.file import angles, opened, plane, variable
-from coupler.grids.grid import Array, Grid, GridError, cell_areas, corners_of
+from coupler.grids.grid import Array, Grid, GridError, cell_areas, corners_of, onwards
 from coupler.grids.nemo import read_nemo, size_of_nemo
 from coupler.grids.sphere import RADIUS, direction, points
 from coupler.spec import FileGeometry, GridSpec
@@ -132,13 +132,13 @@ def _read_cf(name: str, geometry: FileGeometry) -> Grid:
         if corner_lon is not None and corner_lat is not None:
             x, y = (np.append(b[:, 0], b[-1, 1]) for b in (corner_lon, corner_lat))
         elif lon.size > 1 and lat.size > 1:
-            x, y = _edges(_onwards(lon)), np.clip(_edges(lat), -90.0, 90.0)
+            x, y = _edges(onwards(lon)), np.clip(_edges(lat), -90.0, 90.0)
         else:
             raise GridError(
                 f"{geometry.path}: got {lon.size} x {lat.size} cells without bounds, expected "
                 "those: where a single one ends, its centre does not say"
             )
-        corner_lon, corner_lat = corners_of(_onwards(x), y)
+        corner_lon, corner_lat = corners_of(onwards(x), y)
         lon, lat = np.meshgrid(lon, lat)
     active = np.ones(lon.shape, bool) if mask is None else np.nan_to_num(mask) > 0.5
     nothing = np.full(lon.shape, np.nan)
@@ -154,12 +154,6 @@ def _bounds(file: netCDF4.Dataset, of: str) -> Array | None:
             units = str(getattr(file.variables[item.bounds], "units", getattr(item, "units", "")))
             return np.degrees(values) if units.lower().startswith("rad") else values
     return None
-
-
-def _onwards(lon: Array) -> Array:
-    """Of 178, 179, -180, -179 the same places as 178, 179, 180, 181."""
-    step = np.diff(lon)
-    return lon if (step > 0).all() or (step < 0).all() else np.unwrap(lon, period=360.0)
 
 
 def _edges(centres: Array) -> Array:

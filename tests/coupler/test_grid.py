@@ -76,6 +76,16 @@ def test_a_world_of_edges() -> None:
     assert remarks(grid) == []
 
 
+def test_edges_whose_longitudes_are_within_0_and_360() -> None:
+    """As in OASIS' and SCRIP's files: the first cell of such a world has corners at 355 and 5."""
+    known = rectilinear_grid("world", np.linspace(-5, 355, 37), np.linspace(-90, 90, 19))
+    assert known.corner_lon is not None
+    axes = axes_of(replace(known, corner_lon=known.corner_lon % 360.0))
+    assert axes is not None
+    np.testing.assert_allclose(axes.x, 360.0 + np.linspace(-5, 355, 37))
+    assert axes.period == 360.0
+
+
 def test_edges_of_the_spec() -> None:
     geometry = AxesGeometry((350.0, 360.0, 370.0), (40.0, 30.0, 20.0, 10.0))
     grid = grid_of(GridSpec("region", 2, 3, 1, "closed", "closed", None, geometry))

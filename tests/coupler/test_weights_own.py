@@ -177,6 +177,24 @@ def test_bilinear_closes_around_the_world_and_stays_in_the_grid() -> None:
     assert bilinear(region, target, "fraction").mapped.sum() == 4 * 4
 
 
+def test_a_place_on_the_western_edge_but_for_rounding_is_in_the_grid() -> None:
+    edges = np.linspace(10, 20, 11)
+    places = np.array([np.nextafter(10.0, 0.0), 10.0, 20.0, np.nextafter(20.0, 30.0)])
+    for turns in (0.0, 360.0):
+        got = between(edges, places + turns, 360.0, False)
+        assert got.part.tolist() == [0.0, 0.0, 1.0, 1.0]
+
+
+def test_bilinear_closes_around_a_world_in_single_precision() -> None:
+    """Its edges, a third of a degree apart, are 360.000015 degrees from each other."""
+    edges = (np.arange(1081) / 3 + 1 / 6).astype(np.float32).astype(np.float64)
+    edges[-1] += 1.5e-5
+    source = rectilinear_grid("single", edges, np.linspace(-90, 90, 3))
+    target = rectilinear_grid("seam", edges[-1] + np.array([-0.1, 0.1]), np.linspace(-90, 90, 3))
+    got = apply(bilinear(source, target, "fraction"), np.tile(np.arange(1080.0), (2, 1)))
+    np.testing.assert_allclose(got, 1079 / 2, rtol=1e-3)
+
+
 def test_identity_wants_the_same_cells() -> None:
     source = with_land(world(4, 3), 1)
     weights = identity(source, source)
