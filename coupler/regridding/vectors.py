@@ -104,12 +104,21 @@ def _means(grid: GridSpec, field: FieldSpec, shifted: Box, wall: bool = False) -
 
 
 def directions(grid: Grid) -> tuple[Array, Array]:
-    """(cells, 3) twice: unit vectors along i and along j. Raises GridError without places."""
+    """(cells, 3) twice: unit vectors along i and along j. Raises GridError without corners."""
     if grid.lon is None or grid.lat is None:
         raise GridError(f"grid '{grid.name}' has no geometry: say where its cells are")
+    if grid.corner_lon is None or grid.angle is None:
+        raise GridError(
+            f"grid '{grid.name}' has no corners, which say where i and j point: take a file that "
+            "has them"
+        )
     lon, lat = (np.radians(angle).ravel() for angle in (grid.lon, grid.lat))
     east = np.stack((-np.sin(lon), np.cos(lon), np.zeros_like(lon)), axis=1)
     north = np.stack((-np.sin(lat) * np.cos(lon), -np.sin(lat) * np.sin(lon), np.cos(lat)), axis=1)
-    angle = np.zeros_like(lon) if grid.angle is None else grid.angle.ravel()
-    cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
-    return cos * east + sin * north, cos * north - sin * east
+    cos, sin = np.cos(grid.angle).reshape(-1, 1), np.sin(grid.angle).reshape(-1, 1)
+    left = cos * north - sin * east
+    # j is to the left of i, on a mirrored grid, such as one that goes south, to the right
+    corners = grid.corners
+    along_j = corners[:, 2] + corners[:, 3] - corners[:, 0] - corners[:, 1]
+    mirrored = np.median(np.sum(left * along_j, axis=1)[grid.mask.ravel()]) < 0
+    return cos * east + sin * north, -left if mirrored else left

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from coupler.grids.grid import Grid
-from coupler.grids.make import grid_of
+from coupler.grids.grid import Grid, GridError
+from coupler.grids.make import grid_of, rectilinear_grid
 from coupler.regridding.vectors import Way, centred, directions, on_faces, vector_weights
 from coupler.spec import AxesGeometry, GridSpec, Method, RegridSpec, TripolarGeometry
 from coupler.weights import Weights, apply
@@ -58,6 +60,26 @@ def test_north_of_60_a_vector_keeps_its_direction(way: Way, method: Method, most
 
     assert rms(*(applied(pair.i, u) + applied(pair.j, v) for pair in pairs)) < most
     assert rms(applied(weights, u), applied(weights, v)) > 0.3
+
+
+@pytest.mark.parametrize("north", [1, -1])
+@pytest.mark.parametrize("east", [1, -1])
+def test_i_and_j_point_where_the_grid_goes(east: int, north: int) -> None:
+    """Also on a grid that goes south, as atmospheres do: there j does, too."""
+    lon, lat = np.linspace(0, 40, 5)[::east], np.linspace(0, 40, 5)[::north]
+    grid = rectilinear_grid("grid", lon, lat)
+    places = grid.centres.reshape(4, 4, 3)
+    i, j = (along.reshape(4, 4, 3) for along in directions(grid))
+    # 10 degrees apart along a circle of latitude or a meridian
+    assert ((i[:, :-1] * (places[:, 1:] - places[:, :-1])).sum(-1) > 0.1).all()
+    assert ((j[:-1] * (places[1:] - places[:-1])).sum(-1) > 0.1).all()
+
+
+def test_vectors_without_corners_have_no_direction() -> None:
+    """East and north would be wrong by up to 90 degrees on a tripolar grid."""
+    grid = replace(grid_of(TRIPOLAR), corner_lon=None, corner_lat=None, angle=None)
+    with pytest.raises(GridError, match="grid 'tripolar' has no corners, which say where i and j"):
+        directions(grid)
 
 
 def test_faces_are_averaged_also_over_walls_and_the_fold() -> None:
