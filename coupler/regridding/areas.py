@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from coupler.regridding.regrid import (
     Plan,
     WeightsOf,
+    answered_cells,
     counted_sources,
     owned_targets,
     shown_cells,
@@ -42,10 +43,11 @@ def answer_areas(
         weights = weights_of(field)
         assert weights.source_area is not None
         source = weights.source_area.reshape(weights.source_shape)
-        target = weights.counted_area().reshape(weights.target_shape)
-        target = target[model.y0 : model.y1, model.x0 : model.x1]
+        area = weights.counted_area()
+        target = area.reshape(weights.target_shape)[model.y0 : model.y1, model.x0 : model.x1]
         source = source[worker.y0 : worker.y1, worker.x0 : worker.x1]
-        found[field.name] = Areas(source, target, target > 0)
+        cells, _ = answered_cells(field, weights, exchange.grid, model)
+        found[field.name] = Areas(source, target, area[cells] > 0)
     return found
 
 

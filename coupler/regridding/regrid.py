@@ -211,6 +211,19 @@ def own_cells(box: Box, nx: int) -> tuple[Cells, NDArray[np.int8]]:
     return cells, np.ones(cells.shape, np.int8)
 
 
+def answered_cells(
+    field: FieldSpec, weights: Weights, grid: GridSpec, box: Box
+) -> tuple[Cells, NDArray[np.int8]]:
+    """As `shown_cells`, of the model's cells in `box`: themselves. But where a row meets itself on
+    the fold, weights leave out the cells that repeat others, and these show those."""
+    cells, signs = own_cells(box, grid.nx)
+    if grid.north is None:
+        return cells, signs
+    images, turned = shown_cells(field, grid, box)
+    repeats = ~weights.mapped[cells] & weights.mapped[images]
+    return np.where(repeats, images, cells), np.where(repeats, turned, signs)
+
+
 def plan_rows(
     fields: Sequence[FieldSpec],
     show: Callable[[FieldSpec], tuple[Cells, NDArray[np.int8]]],
@@ -283,8 +296,13 @@ def plan_exchange(
             else NO_CELLS,
         )
     else:
-        cells = own_cells(box, grid.nx)
-        plan = plan_rows(fields, lambda _: cells, weights_of, fallback, across=across)
+        plan = plan_rows(
+            fields,
+            lambda f: answered_cells(f, weights_of(f), grid, box),
+            weights_of,
+            fallback,
+            across=across,
+        )
     if np.isnan(fallback) and exchange.check_finite:
         for field in fields:
             if not field.masks:

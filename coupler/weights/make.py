@@ -29,7 +29,7 @@ from coupler.weights.own import (
 )
 from coupler.weights.yac import yac_version, yac_weights
 
-VERSION = 1  # of what is made here: another one makes all weights anew
+VERSION = 2  # of what is made here: another one makes all weights anew
 ONLY_OWN = ("identity", "bilinear")
 ONLY_YAC = ("barycentric", "conservative2")
 

@@ -126,6 +126,18 @@ def test_of_answers_every_cell_is_counted_once(
     np.testing.assert_array_equal(summed, weights.counted_area().reshape(summed.shape))
 
 
+def test_answers_that_a_fold_repeats_are_corrected_and_not_counted() -> None:
+    model = GridSpec("model", 4, 2, 1, "periodic", "closed", "T")
+    worker = GridSpec("worker", 7, 1, 1, "closed", "closed")
+    area = np.array([1.0, 1, 1, 1, 1, 1, 1, 0])  # the last one repeats that before the pivot
+    links = np.arange(7), np.arange(7), np.ones(7)
+    weights = weights_of((1, 7), (2, 4), *links, None, np.ones(7), area)
+    exchange = exchange_of(model, worker, 0)
+    mine = answer_areas(exchange, lambda _: weights, Box(0, 7, 0, 1), Box(0, 4, 0, 2))["t"]
+    assert mine.target.ravel().tolist() == area.tolist()
+    assert mine.corrected.all()
+
+
 @pytest.mark.parametrize("to_worker", [True, False])
 def test_weights_without_areas_conserve_nothing(to_worker: bool) -> None:
     grids = [GridSpec(name, 2, 1, 1, "closed", "closed") for name in ("model", "worker")]

@@ -4,7 +4,7 @@ is planned, packed and unpacked in one process."""
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Literal, get_args
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ from coupler.regridding.regrid import (
     plan_rows,
     route_inputs,
 )
-from coupler.routing.decomposition import answer_split, decompose
+from coupler.routing.decomposition import Box, answer_split, decompose
 from coupler.routing.router import route_cells
 from coupler.spec import ExchangeSpec, FieldSpec, GridSpec, Normalisation, RegridSpec
 from coupler.transport.packing import unpack, whole
@@ -222,3 +222,25 @@ def test_sums_go_from_the_first_link_to_the_last() -> None:
     assert filled.item() == 0.0
     plan.fields["a"].fill(np.array([[[1e17, -1e17, 1.0]]]), filled)
     assert filled.item() == 1.0
+
+
+@pytest.mark.parametrize("kind", ["scalar", "vector_j"])
+@pytest.mark.parametrize("parts", [1, 3])
+def test_cells_that_a_fold_repeats_get_the_answers_of_those_that_they_repeat(
+    kind: Literal["scalar", "vector_j"], parts: int
+) -> None:
+    """About a T point the last row meets itself; weights leave out its right half."""
+    model = GridSpec("model", 6, 3, 2, "periodic", "closed", "T")
+    cells = [cell for cell in range(18) if cell not in (1, 16, 17)]  # 1 is land
+    weights = weights_of((1, 15), (3, 6), cells, np.arange(15), np.ones(15))
+    field = FieldSpec("t", "T", kind, "zero", 1, "case.yaml:1")
+    exchange = exchange_of(model, GridSpec("worker", 15, 1, 2, "closed", "closed"), (field,))
+    got = np.zeros((1, 3, 6))
+    for x0 in range(0, 6, 6 // parts):
+        box = Box(x0, x0 + 6 // parts, 0, 3)
+        plan = plan_exchange(exchange, lambda _: weights, box, False)
+        gathered = (1.0 + plan.sources["T"].x)[None, None]
+        plan.fields["t"].fill(gathered, got[:, :, box.x0 : box.x1])
+    sign = 1 if kind == "scalar" else -1
+    last = [12.0, 13.0, 14.0, 15.0, sign * 14.0, sign * 13.0]
+    assert got[0].tolist() == [[1.0, 7.0, 2.0, 3.0, 4.0, 5.0], list(range(6, 12)), last]
