@@ -166,7 +166,7 @@ def _check_degrees(grid: Grid) -> None:
         raise GridError(f"grid '{grid.name}': got places of active cells that are not finite")
     if grid.corner_lon is not None and not np.isfinite(grid.corners[grid.mask.ravel()]).all():
         raise GridError(f"grid '{grid.name}': got corners of active cells that are not finite")
-    if np.abs(lat).max() > 90.0 + 1e-6:
+    if np.abs(lat).max() > 90.0 + 1e-5:  # pi / 2 in single precision is 90.0000025 degrees
         raise GridError(
             f"grid '{grid.name}': got latitudes to {lat[np.argmax(np.abs(lat))]:g}, expected -90 "
             "to 90 degrees; are longitude and latitude exchanged?"
@@ -226,6 +226,8 @@ def duplicates(grid: Grid) -> NDArray[np.bool_]:
     _, first = np.unique(place, axis=0, return_index=True)
     repeated = np.zeros(grid.mask.size, bool)
     repeated[np.delete(active, first)] = True
+    if grid.corner_lon is None:  # a row of cells at a pole has one place, and repeats nothing
+        repeated &= np.hypot(*grid.centres[:, :2].T) > 1e-7
     return repeated.reshape(grid.shape)
 
 

@@ -326,11 +326,13 @@ def counted_sources(weights: Weights, box: Box) -> Cells:
 
 def _require_sources(exchange: ExchangeSpec, field: FieldSpec, regridding: Regridding) -> None:
     count, cells = len(regridding.empty), regridding.shape[0] * regridding.shape[1]
+    nearest = exchange.regrid is not None and exchange.regrid.fallback == "nearest"
+    other = "a number, as nearest fills no masked cells" if nearest else "nearest, or a number"
     if count:
         raise WeightsError(
             f"{field.place}: field '{field.name}': {count} of {cells} cells on a worker "
             "rank have no source, and would be NaN at every step; give regrid a fallback "
-            f"(nearest, or a number), or check_finite: false ({exchange.place})"
+            f"({other}), or check_finite: false ({exchange.place})"
         )
 
 

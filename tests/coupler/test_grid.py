@@ -180,6 +180,23 @@ def test_repeated_columns_are_masked() -> None:
     assert np.flatnonzero(duplicates(land).any(axis=0)).tolist() == [25]
 
 
+def test_rows_at_the_poles_repeat_nothing() -> None:
+    """Without corners all their cells have one place."""
+    lon, lat = np.meshgrid(np.arange(0.0, 360.0, 45.0), np.linspace(-90.0, 90.0, 5))
+    lon[:, -1] = 0.0  # a column that repeats the first
+    grid = checked_grid(Grid("points", np.ones(lon.shape), np.ones(lon.shape, bool), lon, lat))
+    assert grid.mask[[0, -1]].all()
+    assert grid.mask[1:-1].sum(axis=0).tolist() == [3] * 7 + [0]
+
+
+def test_a_pole_in_single_precision() -> None:
+    lat = np.degrees(np.float64(np.float32(np.pi / 2)))
+    assert lat > 90.0
+    lon = np.arange(0.0, 360.0, 45.0)
+    place = np.full((1, 8), lat)
+    assert checked_grid(Grid("pole", np.ones((1, 8)), np.ones((1, 8), bool), lon[None], place))
+
+
 def test_latitudes_beyond_the_poles() -> None:
     with pytest.raises(GridError, match=r"latitude 95, expected -90 to 90 .* exchanged"):
         rectilinear_grid("turned", np.linspace(0, 10, 3), np.linspace(85, 95, 3))

@@ -34,7 +34,7 @@ def exchange_of(
     worker: GridSpec,
     fields: tuple[FieldSpec, ...],
     halo: int = 0,
-    fallback: float = 7.0,
+    fallback: Literal["nearest"] | float = 7.0,
     normalisation: Normalisation = "fraction",
 ) -> ExchangeSpec:
     regrid = RegridSpec(worker, None, "auto", None, normalisation, fallback, "case.yaml:2")
@@ -204,11 +204,13 @@ def test_a_mask_says_what_counts(normalisation: Normalisation) -> None:
 
 def test_cells_without_a_source_are_an_error_where_nothing_says_what_they_hold() -> None:
     weights = weights_of((1, 2), (1, 2), [0], [1], [1.0])
-    grids = (GridSpec(name, 2, 1, 2, "closed", "closed") for name in ("model", "worker"))
+    grids = [GridSpec(name, 2, 1, 2, "closed", "closed") for name in ("model", "worker")]
     field = FieldSpec("a", "T", "scalar", "zero", 1, "case.yaml:9")
-    exchange = exchange_of(*grids, (field,), fallback=np.nan)
-    with pytest.raises(WeightsError, match=r"case.yaml:9: field 'a': 1 of 2 cells .*fallback"):
-        plan_exchange(exchange, lambda _: weights, decompose("w", 2, 1, 1).box(0), True)
+    for fallback, other in ((np.nan, "nearest, or a number"), ("nearest", "a number, as nearest")):
+        exchange = exchange_of(*grids, (field,), fallback=fallback)
+        text = rf"case.yaml:9: field 'a': 1 of 2 cells .*fallback \({other}"
+        with pytest.raises(WeightsError, match=text):
+            plan_exchange(exchange, lambda _: weights, decompose("w", 2, 1, 1).box(0), True)
 
 
 def test_sums_go_from_the_first_link_to_the_last() -> None:
