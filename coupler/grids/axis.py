@@ -44,7 +44,8 @@ def overlaps(source: Array, target: Array, wrap: float | None) -> Links:
 
     Edges only increase or only decrease. `wrap`: edges that far apart are the same place.
     """
-    shifts = np.arange(-2, 3) * wrap if wrap else [0.0]
+    apart = (source[0] + source[-1] - target[0] - target[-1]) / 2  # of the middles
+    shifts = (np.arange(-2, 3) + np.round(apart / wrap)) * wrap if wrap else [0.0]
     parts = [_overlaps(source, target + shift) for shift in shifts]
     return joined(parts, source.size - 1)
 

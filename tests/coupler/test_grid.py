@@ -86,6 +86,14 @@ def test_edges_whose_longitudes_are_within_0_and_360() -> None:
     assert axes.period == 360.0
 
 
+def test_wide_cells_between_meridians_are_no_mistake() -> None:
+    """The great circle between corners 200 degrees apart goes the other way around."""
+    grid = checked_grid(
+        rectilinear_grid("wide", np.array([0.0, 200, 360]), np.linspace(-90, 90, 4))
+    )
+    np.testing.assert_allclose(grid.area.sum(), 4 * np.pi * RADIUS**2)
+
+
 def test_edges_of_the_spec() -> None:
     geometry = AxesGeometry((350.0, 360.0, 370.0), (40.0, 30.0, 20.0, 10.0))
     grid = grid_of(GridSpec("region", 2, 3, 1, "closed", "closed", None, geometry))

@@ -88,6 +88,18 @@ def test_conservative_between_worlds(
     assert abs((flux * target.area.ravel()).sum() - here) <= 1e-12 * scale_of
 
 
+@pytest.mark.parametrize("turns", [-4, -1, 0, 2, 5])
+def test_longitudes_may_be_any_number_of_turns_apart(turns: int) -> None:
+    source = rectilinear_grid("source", np.linspace(-180, 180, 9), np.linspace(-90, 90, 3))
+    lon, lat = np.linspace(170, 260, 4), np.array([-30.0, 20.0])
+    known = conservative(source, rectilinear_grid("target", lon, lat), "destination")
+    far = rectilinear_grid("far", lon + 360.0 * turns, lat)
+    weights = conservative(source, far, "destination")
+    assert (weights.source == known.source).all()
+    np.testing.assert_allclose(weights.value, known.value, atol=1e-12)
+    np.testing.assert_allclose(weights.fraction, 1.0)
+
+
 def test_analytic_cell_means_stay_cell_means() -> None:
     """The mean of sin(lat) over a cell is the mean of sin at its edges."""
     source, target = world(12, 18), world(5, 6)
