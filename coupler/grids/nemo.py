@@ -8,6 +8,8 @@ images, and beyond a closed edge the grid goes on as it ends.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import netCDF4
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,7 @@ from coupler.grids.sphere import degrees, direction, points
 from coupler.routing.boundary import rectangles
 from coupler.spec import FieldSpec, FileGeometry, GridSpec, Point
 
+Places = tuple[NDArray[np.int64], ...]  # of rows and of columns
 AROUND: dict[Point, Point] = {"T": "F", "U": "V", "V": "U", "F": "T"}
 
 
@@ -41,7 +44,7 @@ def read_nemo(spec: GridSpec, geometry: FileGeometry) -> Grid:
     with opened(geometry.path) as file:
         place = _trimmed(_places(file, point), spec, geometry)
         around = _trimmed(_places(file, AROUND[point]), spec, geometry)
-        mask = _trimmed(_mask(file, point), spec, geometry) > 0.5
+        mask = _mask(file, spec, geometry)
         area = _trimmed(_area(file, point), spec, geometry)
     corners = _corners(place, around, point, spec)
     lon, lat = degrees(place)
@@ -58,19 +61,25 @@ def _places(file: netCDF4.Dataset, point: Point) -> Array:
     return points(plane(angles(file, f"glam{letter}")), plane(angles(file, f"gphi{letter}")))
 
 
-def _mask(file: netCDF4.Dataset, point: Point) -> Array:
+def _mask(file: netCDF4.Dataset, spec: GridSpec, geometry: FileGeometry) -> NDArray[np.bool_]:
     """(y, x): the mask of the first level; a domain_cfg has the deepest level instead."""
-    letter = point.lower()
-    if f"{letter}mask" in file.variables:
-        return plane(variable(file, f"{letter}mask"))
+    mask = f"{geometry.point.lower()}mask"
     for name in ("bottom_level", "mbathy"):
-        if name in file.variables:
-            wet = plane(variable(file, name)) > 0
-            east, north = np.roll(wet, -1, axis=1), np.concatenate((wet[1:], wet[-1:]))
-            both = np.concatenate((east[1:], east[-1:]))
-            masks = {"T": wet, "U": wet & east, "V": wet & north, "F": wet & east & north & both}
-            return masks[point].astype(np.float64)
-    return plane(variable(file, f"{letter}mask"))  # says what the file has
+        if mask not in file.variables and name in file.variables:
+            wet = _trimmed(plane(variable(file, name)), spec, geometry) > 0
+            return _open(wet, geometry.point, spec)
+    return _trimmed(plane(variable(file, mask)), spec, geometry) > 0.5  # or says what the file has
+
+
+def _open(wet: NDArray[np.bool_], point: Point, spec: GridSpec) -> NDArray[np.bool_]:
+    """Points are open where all T cells around them are; none is beyond a closed edge."""
+    ny, nx = wet.shape
+    padded = np.zeros((ny + 1, nx + 1), bool)
+    for to, from_ in _images("T", spec, (0, ny + 1), (0, nx + 1)):
+        padded[to] = wet[from_]
+    here, east = padded[:-1, :-1], padded[:-1, 1:]
+    north, both = padded[1:, :-1], padded[1:, 1:]
+    return {"T": here, "U": here & east, "V": here & north, "F": here & east & north & both}[point]
 
 
 def _area(file: netCDF4.Dataset, point: Point) -> Array:
@@ -109,22 +118,30 @@ def _corners(place: Array, around: Array, point: Point, spec: GridSpec) -> Array
 def _padded(around: Array, point: Point, spec: GridSpec) -> Array:
     """(y + 2, x + 2, 3): one more point on each side."""
     ny, nx = around.shape[:2]
-    field = FieldSpec("place", point, "scalar", "zero", 1, "")
     padded = np.zeros((ny + 2, nx + 2, 3))
     known = np.zeros((ny + 2, nx + 2), bool)
-    for part in rectangles(field, spec, -1, ny + 1, -1, nx + 1):
-        rows = part.y.target + np.arange(part.y.length)
-        columns = part.x.target + np.arange(part.x.length)
-        y = part.y.source + part.y.step * np.arange(part.y.length)
-        x = part.x.source + part.x.step * np.arange(part.x.length)
-        padded[np.ix_(rows, columns)] = around[np.ix_(y, x)]
-        known[np.ix_(rows, columns)] = True
+    for to, from_ in _images(point, spec, (-1, ny + 1), (-1, nx + 1)):
+        padded[to] = around[from_]
+        known[to] = True
     # the grid goes on as it ends: the next point is as far from the edge's as the one before it
     for edge, near, far in ((0, 1, 2), (-1, -2, -3)):
         _continue(padded, known, edge, near, far)
         turned = padded.swapaxes(0, 1), known.swapaxes(0, 1)
         _continue(*turned, edge, near, far)
     return padded
+
+
+def _images(
+    point: Point, spec: GridSpec, rows: tuple[int, int], columns: tuple[int, int]
+) -> Iterator[tuple[Places, Places]]:
+    """Where in an array of these rows and columns a cell of the grid is shown, and which."""
+    field = FieldSpec("place", point, "scalar", "zero", 1, "")
+    for part in rectangles(field, spec, *rows, *columns):
+        steps = tuple(np.arange(run.length) for run in (part.y, part.x))
+        yield (
+            np.ix_(part.y.target + steps[0], part.x.target + steps[1]),
+            np.ix_(part.y.source + part.y.step * steps[0], part.x.source + part.x.step * steps[1]),
+        )
 
 
 def _continue(padded: Array, known: NDArray[np.bool_], edge: int, near: int, far: int) -> None:

@@ -10,12 +10,14 @@ import netCDF4
 import numpy as np
 import pytest
 
+from coupled.cells import shown
 from coupler.grids.grid import Grid, GridError, axes_of
 from coupler.grids.make import grid_of, rectilinear_grid
+from coupler.grids.nemo import read_nemo
 from coupler.grids.read import size_in_file
 from coupler.grids.sphere import RADIUS, degrees
 from coupler.grids.tripolar import supergrid
-from coupler.spec import FileGeometry, GridFile, GridSpec, Pivot, Point, TripolarGeometry
+from coupler.spec import FieldSpec, FileGeometry, GridFile, GridSpec, Pivot, Point, TripolarGeometry
 
 NX, NY = 12, 8
 SHAPE = TripolarGeometry(-78.0, 40.0)
@@ -98,6 +100,32 @@ def test_other_points_of_nemo(point: Point, pivot: Pivot, tmp_path: Path) -> Non
     # the cells of the last row that show others; of F points and pivot, the two poles as well
     images = {"TU": 6, "TV": 12, "TF": 12, "FU": 0, "FV": 6, "FF": 5 + 2}
     assert (~grid.mask).sum() == images[pivot + point]
+
+
+@pytest.mark.parametrize("pivot", ["T", "F", None])
+@pytest.mark.parametrize("point", ["T", "U", "V", "F"])
+def test_the_deepest_level_of_a_domain_cfg(
+    point: Point, pivot: Pivot | None, tmp_path: Path
+) -> None:
+    """A face is open between two wet cells, also over the fold; a wall is none."""
+    path = tmp_path / "domain_cfg.nc"
+    wet = np.random.default_rng(3).random((NY, NX)) < 0.8
+    write_mesh_mask(path, pivot or "F", False, wet)
+    with netCDF4.Dataset(path, "a") as file:
+        file.renameVariable("tmask", "bottom_level")
+        for letter in "uvf":
+            file.renameVariable(f"{letter}mask", f"no_{letter}mask")
+    side = "periodic" if pivot else "closed"
+    spec = replace(spec_of(path, "nemo", pivot, point), boundary_x=side)
+    around = [(i, j) for i in (0, point in "UF") for j in (0, point in "VF")]
+    field = FieldSpec("wet", "T", "scalar", "zero", 1, "")
+    expected = np.ones((NY, NX), bool)
+    for y, x in np.ndindex(NY, NX):
+        for i, j in around:
+            cell = shown(spec, field, x + i, y + j)
+            expected[y, x] &= cell is not None and bool(wet[cell[:2]])
+    assert isinstance(spec.geometry, FileGeometry)
+    np.testing.assert_array_equal(read_nemo(spec, spec.geometry).mask, expected)
 
 
 def test_a_mesh_mask_of_another_size(tmp_path: Path) -> None:
