@@ -12,7 +12,7 @@ from typing import cast
 import numpy as np
 
 from coupler.grids.axis import Cells, Links, between, joined, overlaps, product
-from coupler.grids.grid import Array, Axes, Grid, axes_of
+from coupler.grids.grid import CLOSED, Array, Axes, Grid, axes_of
 from coupler.grids.make import blocks, spread
 from coupler.grids.sphere import RADIUS
 from coupler.spec import Normalisation
@@ -69,7 +69,7 @@ def bilinear(source: Grid, target: Grid, normalisation: Normalisation) -> Weight
 
     Target cells whose centre lies outside the source grid stay empty.
     """
-    axes = _axes(source, target, "bilinear", "method: barycentric")
+    axes = _once_around(_axes(source, target, "bilinear", "method: barycentric"))
     if target.lon is None or target.lat is None or not axes.spherical:
         x, y = _places(source, target)[0].T
     else:
@@ -83,6 +83,17 @@ def bilinear(source: Grid, target: Grid, normalisation: Normalisation) -> Weight
         for i, part_x in ((column.low, 1 - column.part), (column.high, column.part))
     ]
     return finished(joined(parts, source.mask.size), source, target, normalisation)
+
+
+def _once_around(axes: Axes) -> Axes:
+    """Without the columns at the end that repeat the first ones, and are masked for that."""
+    if not axes.spherical or axes.period is not None:
+        return axes
+    off = np.abs(np.abs(axes.x - axes.x[0]) - 360.0)
+    end = int(np.argmin(off))
+    if off[end] > CLOSED * np.abs(np.diff(axes.x)).min():
+        return axes
+    return Axes(axes.x[: end + 1], axes.y, 360.0)
 
 
 def conservative(source: Grid, target: Grid, normalisation: Normalisation) -> Weights:

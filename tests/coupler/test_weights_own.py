@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coupler.grids.axis import between, overlaps
-from coupler.grids.grid import Grid
+from coupler.grids.grid import Grid, checked_grid
 from coupler.grids.make import coarsened, rectilinear_grid, refined
 from coupler.weights import Weights, WeightsError, apply, checked
 from coupler.weights.own import bilinear, conservative, filled, identity, nearest, nested
@@ -187,6 +187,23 @@ def test_bilinear_closes_around_the_world_and_stays_in_the_grid() -> None:
     assert np.isclose(got[0, 8], 0.75 * 0 + 0.25 * 7)
     region = rectilinear_grid("region", np.linspace(0, 90, 5), np.linspace(-90, 90, 5))
     assert bilinear(region, target, "fraction").mapped.sum() == 4 * 4
+
+
+@pytest.mark.parametrize("step", [1, -1])
+def test_bilinear_with_columns_that_are_there_twice(step: int) -> None:
+    """The seam lies between the last column and the first, which a file holds again at its end."""
+    once = rectilinear_grid("once", np.linspace(-5, 355, 37)[::step], np.linspace(-90, 90, 3))
+    assert once.corner_lon is not None
+    more = once.corner_lon[0, :2, 1] + 360.0 * step
+    edges = np.concatenate((np.linspace(-5, 355, 37)[::step], more))
+    twice = checked_grid(rectilinear_grid("twice", edges, np.linspace(-90, 90, 3)))
+    assert (~twice.mask).sum(axis=0).tolist() == [0] * 36 + [2] * 2
+    target = rectilinear_grid("target", np.linspace(340, 380, 21), np.linspace(-90, 90, 3))
+    assert once.lon is not None
+    field = np.cos(np.radians(once.lon))
+    wanted = apply(bilinear(once, target, "fraction"), field)
+    got = apply(bilinear(twice, target, "fraction"), np.hstack((field, field[:, :2])))
+    np.testing.assert_allclose(got, wanted, atol=1e-12)
 
 
 def test_a_place_on_the_western_edge_but_for_rounding_is_in_the_grid() -> None:
