@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from coupler.grids.file import angles, opened, plane, variable
 from coupler.grids.grid import Array, Grid, GridError, cell_areas, corners_of, onwards
 from coupler.grids.nemo import read_nemo, size_of_nemo
-from coupler.grids.sphere import RADIUS, direction, points
+from coupler.grids.sphere import RADIUS, direction, points, polygon_area
 from coupler.spec import FileGeometry, GridSpec
 
 
@@ -62,8 +62,10 @@ def _ordered(corners: Array, grid: Grid) -> NDArray[np.intp]:
     """
     centres = grid.centres.reshape(*grid.shape, 3)
     ny, nx = grid.shape
-    if ny < 2 or nx < 2:
+    if ny * nx < 2:
         order = np.arange(4)
+    elif ny < 2 or nx < 2:
+        order = _in_line(corners.reshape(-1, 4, 3), grid)
     else:
         inner = corners[1:, 1:], centres[:-1, :-1]
         far = ((inner[0] - inner[1][..., None, :]) ** 2).sum(axis=-1)
@@ -77,6 +79,23 @@ def _ordered(corners: Array, grid: Grid) -> NDArray[np.intp]:
         step = 1 if (first + 1) % 4 == second else -1
         order = (first + step * np.arange(4)) % 4
     return np.broadcast_to(order, (*grid.shape, 4))
+
+
+def _in_line(corners: Array, grid: Grid) -> NDArray[np.intp]:
+    """(4,): `_ordered` of a single row or column, seen with j to the left of i.
+
+    The side between a cell and the one before it is that nearest to the centre of that one.
+    """
+    far = ((corners[1:] - grid.centres[:-1, None]) ** 2).sum(axis=-1)
+    side = far + np.roll(far, -1, axis=-1)  # of each corner and the next
+    mask = grid.mask.ravel()
+    active = mask[1:] & mask[:-1]
+    chosen = side[active] if active.any() else side
+    start = int(np.bincount(chosen.argmin(axis=-1), minlength=4).argmax())
+    left = bool(np.median(polygon_area(corners)[mask]) > 0) if mask.any() else True
+    # going left, the side is that from the last corner to the first, in a column from the first on
+    first = start + (left == (grid.shape[0] == 1))
+    return (first + (1 if left else -1) * np.arange(4)) % 4
 
 
 def _cf_names(file: netCDF4.Dataset) -> tuple[str, str]:

@@ -142,9 +142,10 @@ def write_oasis(folder: Path, grid: Grid, first: int = 0, step: int = 1) -> None
     assert grid.lat is not None
     assert grid.corner_lon is not None
     assert grid.corner_lat is not None
+    ny, nx = grid.shape
     order = (first + step * np.arange(4)) % 4
     with netCDF4.Dataset(folder / "grids.nc", "w") as file:
-        for name, size in (("c", 4), ("y", NY), ("x", NX)):
+        for name, size in (("c", 4), ("y", ny), ("x", nx)):
             file.createDimension(name, size)
         for name, values, corners in (
             ("lo", grid.lon, grid.corner_lon),
@@ -155,12 +156,12 @@ def write_oasis(folder: Path, grid: Grid, first: int = 0, step: int = 1) -> None
             held = file.createVariable(f"trip.c{name}", "f8", ("c", "y", "x"))
             held[:] = np.moveaxis(corners[..., order], -1, 0)
     with netCDF4.Dataset(folder / "masks.nc", "w") as file:
-        file.createDimension("y", NY)
-        file.createDimension("x", NX)
+        file.createDimension("y", ny)
+        file.createDimension("x", nx)
         file.createVariable("trip.msk", "i4", ("y", "x"))[:] = ~grid.mask
     with netCDF4.Dataset(folder / "areas.nc", "w") as file:
-        file.createDimension("y", NY)
-        file.createDimension("x", NX)
+        file.createDimension("y", ny)
+        file.createDimension("x", nx)
         file.createVariable("trip.srf", "f8", ("y", "x"))[:] = grid.area
 
 
@@ -179,6 +180,23 @@ def test_oasis(first: int, step: int, tmp_path: Path) -> None:
     assert grid.angle is not None
     assert known.angle is not None
     assert np.abs(np.angle(np.exp(1j * (grid.angle - known.angle)))).max() < 0.2
+
+
+@pytest.mark.parametrize("shape", [(1, 4), (4, 1)])
+@pytest.mark.parametrize("step", [1, -1])
+@pytest.mark.parametrize("first", range(4))
+def test_corners_of_a_single_row_or_column(
+    first: int, step: int, shape: tuple[int, int], tmp_path: Path
+) -> None:
+    edges = (np.arange(size + 1) * 10.0 for size in shape[::-1])
+    known = rectilinear_grid("line", *edges)
+    assert known.angle is not None
+    write_oasis(tmp_path, known, first, step)
+    spec = replace(spec_of(tmp_path / "grids.nc", "oasis", None, "T", "trip"), boundary_x="closed")
+    grid = grid_of(replace(spec, nx=shape[1], ny=shape[0]))
+    np.testing.assert_allclose(grid.corners, known.corners, atol=1e-12)
+    assert grid.angle is not None
+    np.testing.assert_allclose(grid.angle, known.angle, atol=1e-12)
 
 
 def test_oasis_alone_has_no_mask_and_takes_areas_from_corners(tmp_path: Path) -> None:
