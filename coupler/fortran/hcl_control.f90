@@ -51,6 +51,7 @@ contains
     if (.not. coupler%initialized) return
     if (coupler%started) then
       call check_complete('hcl_finalize', problem)
+      coupler%ending = .not. allocated(problem)
       if (.not. allocated(problem)) call command(control_end, 0_int64, '', problem)
       if (allocated(problem)) then
         call raise(problem%message, error)

@@ -115,6 +115,7 @@ module hcl_state
   type :: coupler_type
     logical :: initialized = .false., started = .false., owns_mpi = .false.
     logical :: joined = .false.               !< every component has, so that `world` exists
+    logical :: ending = .false.               !< the model gets no more answers
     character(name_length) :: name = ''
     type(MPI_Comm) :: world       !< every component of the job
     type(MPI_Comm) :: local       !< the model's own

@@ -4,8 +4,8 @@ module hcl_wait
   use, intrinsic :: iso_c_binding, only: c_int
   use, intrinsic :: iso_fortran_env, only: int64, real64
   use mpi_f08, only: MPI_Comm, MPI_Message, MPI_Request, MPI_Status, MPI_ANY_SOURCE, &
-    MPI_CHARACTER, MPI_STATUS_IGNORE, MPI_Get_count, MPI_Improbe, MPI_Iprobe, MPI_Recv, MPI_Test, &
-    MPI_Wtime
+    MPI_CHARACTER, MPI_STATUS_IGNORE, MPI_Get_count, MPI_Improbe, MPI_Iprobe, MPI_Recv, MPI_Start, &
+    MPI_Test, MPI_Wtime
   use hcl_error, only: hcl_error_type, raise
   use hcl_protocol, only: tag_failure
   use hcl_state, only: coupler, peer_type, who
@@ -100,6 +100,7 @@ contains
     end if
     call see_failure(error)
     if (allocated(error)) return
+    if (coupler%ending) call drop_answers()
     if (waited > coupler%time_limit) then
       write (limit, '(f0.1)') coupler%time_limit
       call raise(who()//': waited '//trim(limit)//' s for '//what// &
@@ -108,6 +109,25 @@ contains
     end if
     ignored = c_usleep(int(1e6_real64*min(pause_share*waited, longest_pause), c_int))
   end subroutine be_patient
+
+  !> What a lag owes behind the last get is more than the receives that are posted: a worker ends when
+  !> all of it has been taken.
+  subroutine drop_answers()
+    integer :: e, p, s
+    logical :: complete
+
+    do e = 1, size(coupler%exchanges)
+      do p = 1, size(coupler%exchanges(e)%peers)
+        associate (peer => coupler%exchanges(e)%peers(p))
+          if (.not. allocated(peer%posted)) cycle
+          do s = 1, size(peer%posted)   ! all have room for any chunk
+            call MPI_Test(peer%posted(s)%request, complete, MPI_STATUS_IGNORE)
+            if (complete) call MPI_Start(peer%posted(s)%request)
+          end do
+        end associate
+      end do
+    end do
+  end subroutine drop_answers
 
   !> A partner that fails tells every rank of the job in a message of its own.
   subroutine see_failure(error)

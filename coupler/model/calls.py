@@ -183,5 +183,8 @@ class Incoming:
         self.date, self.held = date, arrays
         self.waited += time.perf_counter() - begun
 
+    def drop(self) -> None:
+        self.receiver.drop()
+
     def close(self) -> None:
         self.receiver.close()

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Literal
 
@@ -279,8 +280,20 @@ class ModelComponent:
             for rank in (rank for ranks in self._workers for rank in ranks):
                 self.world.comm.Send(message, rank, TAG_CONTROL)
             for ranks in self._workers:
-                self.world.receive_words(ranks[0], TAG_REPLY, "the workers to finish")
-        self.world.wait_requests([self.local.Ibarrier()], "rank 0 and the workers")
+                what = "the workers to finish"
+                self._wait(kind, partial(self.world.comm.Iprobe, ranks[0], TAG_REPLY), what)
+                self.world.receive_words(ranks[0], TAG_REPLY, what)
+        self._wait(kind, self.local.Ibarrier().Test, "rank 0 and the workers")
+
+    def _wait(self, kind: int, done: Callable[[], bool], what: str) -> None:
+        """At the end answers still come that nobody gets."""
+
+        def ready() -> bool:
+            for incoming in self._ins if kind == CONTROL_END else ():
+                incoming.drop()
+            return done()
+
+        self.world.wait(ready, what)
 
     def _close(self) -> None:
         if not self._started:

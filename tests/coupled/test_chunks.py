@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 import yaml
 
 from coupled.exchange import UNEVEN, Case, python, run_exchange
 from coupled.test_exchange import SUCCESS
+from coupled.test_model import run_python
 from coupled.test_points import CASES as POINTS
 from coupled.test_points import SUCCESS as POINTS_SUCCESS
 from jobs import fortran_test, mpirun
@@ -31,6 +35,22 @@ def test_every_value_arrives_in_chunks(
     monkeypatch.setenv("HALOCLINE_CHUNK", str(most))
     changed = Case(**{**vars(case), "transport": transport})
     assert SUCCESS in run_exchange(tmp_path, changed).stdout
+
+
+@pytest.mark.parametrize("run", [run_exchange, run_python])
+@pytest.mark.parametrize(("lag", "most"), [(1, "20000"), (3, "100000")])
+def test_answers_that_nobody_gets(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    run: Callable[[Path, Case], CompletedProcess[str]],
+    lag: int,
+    most: str,
+) -> None:
+    """What a lag leaves is more messages than receives are posted ahead, each too long for MPI to
+    send it before there is one: the model takes them at its end, or no rank would come to its own."""
+    monkeypatch.setenv("HALOCLINE_CHUNK", most)
+    case = Case(boxes=[(1, 80, 1, 40)], workers=1, nx=80, ny=40, halo=0, lag=lag, steps=3)
+    assert SUCCESS in run(tmp_path, replace(case, transport="messages")).stdout
 
 
 @pytest.mark.parametrize("name", ["permuted, holes, lag", "fold F, segments"])
