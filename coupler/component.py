@@ -362,7 +362,7 @@ class Component:
         given: list[tuple[Outbox, Mapping[str, Array]]] = []
         for out in self._due(self._outboxes, step.date):
             leaving = out.settle(answers)
-            self._statistics.take(step.date, out.channel, leaving)
+            self._statistics.take(step.date, out.channel, leaving, out.outside)
             if out.channel.exchange.check_finite:
                 require_finite(leaving, f"answer of step {step.number}, date {step.date} s")
             given.append((out, out.step_arrays if out.channel.peers else leaving))

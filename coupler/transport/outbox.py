@@ -58,7 +58,9 @@ class Outbox:
         self.arrays = slot_arrays(channel, segment, private=channel.slots)
         self._gather = Gather(world, channel, channel.peers) if channel.peers else None
         self._conservation = _conservation(world, channel)
-        self._blank = rectangles_of(unanswered_cells(channel.messages, channel.box))
+        nobodys = unanswered_cells(channel.messages, channel.box)
+        self.outside = {field.name: nobodys for field in channel.fields}
+        self._blank = rectangles_of(nobodys)
         self._taken = counters_of(channel, segment, len(channel.windowed))
         self.names = " ".join(f.name for f in channel.fields)
         self.sequence = 0

@@ -109,11 +109,12 @@ def test_statistics_of_workers_whose_cells_were_all_dropped(tmp_path: Path, boxe
     """One of four worker ranks has cells, the last or the first."""
     case = Case(boxes=boxes, holes=True, workers=4, halo=0, nx=8, ny=6, steps=2)
     spec = case.spec()
-    spec["exchanges"][0]["statistics"] = True
+    for exchange in spec["exchanges"]:
+        exchange["statistics"] = True
     run_exchange(tmp_path, case, spec)
     rows = list(csv.DictReader(statistics(tmp_path).splitlines()))
     assert [(row["date"], row["field"]) for row in rows] == [
-        (str(date), field) for date in (0, DT) for field in "ab"
+        (str(date), field) for date in (0, DT) for field in ("a", "b", "answer")
     ]
     cells = (boxes[0][1] - boxes[0][0] + 1) * (boxes[0][3] - boxes[0][2] + 1)
     for row in rows:
