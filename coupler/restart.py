@@ -28,9 +28,10 @@ Pending = Sequence[Mapping[str, Array]]  # oldest first; each field (level, y, x
 
 
 def restart_path(file: str, component: str) -> Path:
-    """`x_restart.nc` -> `x_restart.closure.nc`: every worker component has its own."""
+    """`x_restart.nc` -> `x_restart.closure.nc`: every worker component has its own. Another ending
+    may be all that tells two restarts apart and stays: `x.0010` -> `x.0010.closure.nc`."""
     path = Path(file)
-    return path.with_name(f"{path.stem}.{component}.nc")
+    return path.with_name(f"{path.name.removesuffix('.nc')}.{component}.nc")
 
 
 def _variables(channel: Channel) -> Iterator[tuple[str, str]]:

@@ -20,7 +20,7 @@ from coupled.exchange import WHOLE, Boxes, Case, run_exchange
 from coupled.series import DT, HALVES, SUCCESS, UNEVEN, Series, run_series
 from coupler.channel import Channel
 from coupler.protocol import IN, PARTIAL
-from coupler.restart import read_partial, write_restart
+from coupler.restart import read_partial, restart_path, write_restart
 from coupler.routing.decomposition import Box, decompose
 from coupler.spec.load import load_spec
 from coupler.world import CouplingError, World
@@ -119,6 +119,12 @@ def test_statistics_of_workers_whose_cells_were_all_dropped(tmp_path: Path, boxe
     cells = (boxes[0][1] - boxes[0][0] + 1) * (boxes[0][3] - boxes[0][2] + 1)
     for row in rows:
         assert float(row["sum"]) == float(row["mean"]) * case.nz * cells != 0.0
+
+
+def test_restarts_that_only_their_ending_tells_apart() -> None:
+    assert restart_path("run.1/x_restart.nc", "w") == Path("run.1/x_restart.w.nc")
+    assert restart_path("restart.0010", "w") == Path("restart.0010.w.nc")
+    assert restart_path("restart.0020", "w") != restart_path("restart.0010", "w")
 
 
 def test_a_full_disk_keeps_the_restart_that_is_there(tmp_path: Path) -> None:
