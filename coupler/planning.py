@@ -198,11 +198,15 @@ def _inputs(
 
 
 def _require_steps(world: World, channels: Sequence[Channel]) -> None:
-    """A rank to which nobody sends has no step; the answers of its cells would be lacking."""
-    if not any(c.peers and c.peers.box.cells for c in channels):
-        return
-    if not any(c.messages for c in channels if c.direction == OUT):
-        raise CouplingError(
-            f"{world}: no rank of the model has any of the cells that this rank's box is made of; "
-            "with regridding every worker rank needs some: take fewer workers"
-        )
+    """A rank to which nobody sends has no step; the answers of its cells would be lacking. And where
+    nothing comes at some dates, it could not know whether the model has come so far."""
+    periods = [c.exchange.period for c in channels if c.direction == OUT and c.messages]
+    for c in channels:
+        owes = c.direction == IN and (c.peers.box.cells if c.peers else c.messages)
+        if owes and not any(c.exchange.period % period == 0 for period in periods):
+            names = ", ".join(field.name for field in c.fields)
+            raise CouplingError(
+                f"{c.exchange.place}: {world} owes answers ({names}) every {c.exchange.period} s, "
+                "but no rank of the model has any of the cells that its inputs of these dates are "
+                "made of: take fewer workers, or send it an input of where the answers go"
+            )

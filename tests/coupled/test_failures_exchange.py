@@ -120,6 +120,40 @@ def test_a_worker_fails(tmp_path: Path, mistake: str) -> None:
         assert "halocline: worker rank 0: " in output
 
 
+@pytest.mark.parametrize("often", [False, True], ids=["no input", "no input at some dates"])
+def test_a_worker_owes_answers_to_inputs_of_other_cells(tmp_path: Path, often: bool) -> None:
+    """Of two workers one has none of the cells of `a`, which has a grid of its own with holes."""
+    model = (
+        "from coupler.model.component import ModelComponent as Model\n"
+        "from coupler.routing.decomposition import Box\n"
+        "with Model('model') as m:\n"
+        "    m.define_grid('lake', 4, 3, Box(0, 1, 0, 3), holes=True)\n"
+        "    m.define_grid('grid', 4, 3, Box(0, 4, 0, 3))\n"
+        "    m.define_field('a', 'lake', 'out')\n"
+        "    m.define_field('b', 'grid', 'out')\n"
+        "    m.define_field('answer', 'grid', 'in')\n"
+        "    m.start()\n"
+    )
+    spec = copy.deepcopy(MISUSE)
+    spec["components"]["model"]["ranks"] = 1
+    spec["grids"]["lake"] = spec["grids"]["grid"]
+    lake, back = spec["exchanges"]
+    lake |= {"grid": "lake", "fields": ["a"]}
+    back |= {"grid": "grid", "lag": 1}
+    if often:
+        rarely = {"from": "model", "to": "worker", "every": "2 steps", "grid": "grid"}
+        spec["exchanges"].insert(1, rarely | {"fields": ["b"]})
+    (tmp_path / "case.yaml").write_text(yaml.safe_dump(spec, sort_keys=False))
+    begun = time.perf_counter()
+    job = mpirun(
+        tmp_path,
+        (1, [sys.executable, "-m", "mpi4py", "-c", model]),
+        (2, python("failing_worker.py", "case.yaml", "none")),
+        check=False,
+    )
+    failed(job, begun, "worker rank 1 owes answers (answer) every 10 s, but no rank of the model")
+
+
 def test_a_worker_hangs(tmp_path: Path) -> None:
     """The model waits for it, until run.time_limit."""
     worker = python("failing_worker.py", "case.yaml", "hang")
@@ -163,6 +197,7 @@ MODEL = {
     "no field": ("hcl_put: got field id 99, expected one that hcl_define_field returned",),
     "too early": ("hcl_put before hcl_start",),
     "too late": ("hcl_define_grid belongs between hcl_init and hcl_start",),
+    "grid twice": ("grid grid is declared twice, with other cells",),
     "field twice": ("field a is declared twice",),
     "no grid": ("field c: got grid 7, expected one that hcl_define_grid returned",),
     "no direction": ("field c: got direction 7, expected hcl_out, hcl_in or hcl_static",),
