@@ -104,6 +104,7 @@ contains
     logical, intent(in), optional :: periodic(2), holes
     integer, intent(out) :: grid
     type(hcl_error_type), allocatable, intent(out), optional :: error
+    integer :: n
 
     grid = 0
     if (.not. coupler%initialized .or. coupler%started) then
@@ -122,6 +123,16 @@ contains
       return
     end if
     if (.not. allocated(coupler%grids)) allocate (coupler%grids(0))
+    do n = 1, size(coupler%grids)   ! the workers know a grid by its name; its arrays may differ in halo
+      associate (old => coupler%grids(n))
+        if (old%name /= new%name) cycle
+        if (all([old%nx, old%ny, old%box] == [new%nx, new%ny, new%box]) .and. &
+            .not. (old%points .or. new%points)) cycle
+        call raise(who()//': grid '//trim(new%name)//' is declared twice, with other cells; '// &
+          'expected a name for each grid', error)
+        return
+      end associate
+    end do
     coupler%grids = [coupler%grids, new]
     grid = size(coupler%grids)
     if (present(periodic)) coupler%grids(grid)%periodic = merge(1, 0, periodic)

@@ -47,6 +47,8 @@ program misuse_model
     call hcl_define_grid(grid, 'grid', n, 3, box, 0)
   end if
   if (mistake == 'ranks differ' .and. rank == 1) call hcl_define_grid(second, 'other', 4, 3, box, 0)
+  if (mistake == 'grid twice') call hcl_define_grid(second, 'grid', 4, 3, [1, 1, 1, 3], 0)
+  if (mistake == 'none') call hcl_define_grid(second, 'grid', 4, 3, box, 2)   ! arrays of another halo
   call hcl_define_field(a, merge('aa', 'a ', mistake == 'unknown field'), grid, hcl_out)
   call hcl_define_field(b, 'b', grid, merge(hcl_static, hcl_out, mistake == 'direction'))
   call hcl_define_field(answer, 'answer', grid, hcl_in, levels=merge(2, 1, mistake == 'levels'))
