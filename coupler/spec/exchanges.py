@@ -85,12 +85,15 @@ def _check_order(
 
 
 def check_name(name: str, value: Value) -> None:
-    """Names travel to the model in NAME_LENGTH characters of one byte."""
+    """Names travel to the model in NAME_LENGTH characters of one byte, and are parts of the names of
+    files and of what is in them: a restart with `du/dt` could not be read."""
     if len(name) > NAME_LENGTH:
         text = f"name of {len(name)} characters, expected {NAME_LENGTH} at most"
         value.problems.add(value.key_place, text)
     if not (name.isascii() and name.isprintable() and name.strip() == name != ""):
         value.problems.add(value.key_place, f"name {name!r}, expected ASCII letters and digits")
+    if "/" in name:
+        value.problems.add(value.key_place, f"name {name!r}, expected one without '/'")
 
 
 def _read_exchange(

@@ -317,6 +317,7 @@ WRONG = {
         ":8: name of 65 characters, expected",
     ),
     "name not ASCII": ("      h: {", "      höhe: {", ":26: name 'höhe', expected ASCII"),
+    "name of a path": ("      h: {", "      dh/dt: {", ":26: name 'dh/dt', expected one without"),
 }
 
 
