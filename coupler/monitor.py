@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -68,16 +69,21 @@ class Reporter:
         self._last = 0.0
 
     def report(self, profile: Profile) -> None:
+        """A report that finds no room is left out: no run ends for it."""
         now = time.perf_counter()
         if self.path is not None and now - self._last >= INTERVAL:
             self._last = now
-            self._write(self.path, _plain(profile))
+            with suppress(OSError):
+                self._write(self.path, _plain(profile))
 
     def end(self, profile: Profile) -> None:
-        if self.path is not None:
-            self._write(self.path, _plain(profile))
-        else:
-            print(summary_text(self.component, self.model, _plain(profile)), flush=True)
+        try:
+            if self.path is not None:
+                self._write(self.path, _plain(profile))
+                return
+        except OSError as error:
+            print(f"halocline: {self.path}: {error.strerror}", file=sys.stderr, flush=True)
+        print(summary_text(self.component, self.model, _plain(profile)), flush=True)
 
     @staticmethod
     def _write(path: Path, profile: PlainProfile) -> None:

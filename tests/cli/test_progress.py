@@ -8,12 +8,13 @@ import json
 from pathlib import Path
 
 import f90nml
+import pytest
 from rich.console import Console
 
 from cli.toy import write_toy
 from coupler.command.progress import JobProgress, StepsOfLog, steps_of_workers
 from coupler.command.reference import write_reference_namelist
-from coupler.monitor import Profile, summary, summary_text
+from coupler.monitor import MONITOR, Profile, Reporter, summary, summary_text
 from coupler.spec.load import load_spec
 
 
@@ -25,6 +26,18 @@ def test_steps_of_workers(tmp_path: Path) -> None:
     for done, expected in ((0, 0), (3, 6), (20, 40), (21, 40)):
         (tmp_path / "worker.json").write_text(json.dumps({"steps": done}))
         assert steps() == expected
+
+
+def test_a_report_without_room_ends_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(MONITOR, str(tmp_path / "gone"))
+    reporter, profile = Reporter("closure", "ocean"), Profile(steps=3)
+    reporter.report(profile)
+    reporter.end(profile)
+    said = capsys.readouterr()
+    assert "gone/closure.json: No such file or directory" in said.err
+    assert "3 coupling steps in" in said.out
 
 
 def test_steps_of_log() -> None:
