@@ -64,6 +64,24 @@ def _check_fields_once(exchanges: list[ExchangeSpec], problems: Problems) -> Non
                 text = f"field '{field.name}' is listed twice from {e.source} to {e.target}"
                 problems.add(field.place, text)
             seen.add((e.source, e.target, field.name))
+    _check_answers_once(exchanges, problems)
+
+
+def _check_answers_once(exchanges: list[ExchangeSpec], problems: Problems) -> None:
+    """A level of a model's field comes from one worker: a second one would overwrite it."""
+    answers = [(e, field) for e in exchanges for field in e.fields]
+    for number, (e, field) in enumerate(answers):
+        for other, same in answers[:number]:
+            if (other.target, same.name) != (e.target, field.name) or other.source == e.source:
+                continue
+            first = max(field.first_level, same.first_level)
+            if first <= min(field.last_level, same.last_level):
+                problems.add(
+                    field.place,
+                    f"field '{field.name}' of {e.target}: level {first} comes from {other.source} "
+                    f"({same.place}) and from {e.source}, which would overwrite it; expected one "
+                    "of them, or other levels",
+                )
 
 
 def _check_order(

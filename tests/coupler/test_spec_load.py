@@ -385,6 +385,21 @@ def test_an_input_behind_an_answer_without_lag(tmp_path: Path) -> None:
     ]
 
 
+def test_a_level_of_an_answer_comes_from_one_worker(tmp_path: Path) -> None:
+    """The model would get what the later one sends, without a word."""
+    answer = "    fields: {su: {levels: {from: 1, to: 2, of: 3}}}\n"
+    both = SPEC[: SPEC.rindex("    fields:")] + answer + (
+        "  - {from: ocean, to: other, fields: [u]}\n"
+        "  - {from: other, to: ocean, fields: {su: {levels: {from: 2, of: 3}}}}\n"
+    )
+    both = both.replace("grids:", "  other: {worker: true}\ngrids:")
+    assert mistakes(tmp_path, both) == [
+        "basin.yaml:34: field 'su' of ocean: level 2 comes from closure (basin.yaml:32) and from "
+        "other, which would overwrite it; expected one of them, or other levels"
+    ]
+    load_spec(written(tmp_path, both.replace("{from: 2, of: 3}", "{from: 3, of: 3}")))
+
+
 def test_an_answer_before_its_input(tmp_path: Path) -> None:
     head, asked, answer = re.split(r"(?m)^  - ", SPEC)
     found = mistakes(tmp_path, f"{head}  - {answer}  - {asked}")
