@@ -44,7 +44,7 @@ contains
     if (present(restart_file)) file = trim(restart_file)
     if (.not. allocated(coupler%grids)) allocate (coupler%grids(0))
     if (.not. allocated(coupler%fields)) allocate (coupler%fields(0))
-    call compare_ranks(problem)
+    call compare_ranks(first_date, file /= '', problem)
     if (.not. allocated(problem) .and. size(coupler%leaders) == 0) then
       call raise(who()//': no worker in this job; start it as "mpirun ... MODEL : ... python '// &
         '-m mpi4py -m ml_server SPEC --component NAME"', problem)
@@ -71,14 +71,17 @@ contains
     coupler%started_at = MPI_Wtime()
   end subroutine hcl_start
 
-  !> Every rank must declare the same grids and fields; only the boxes differ.
-  subroutine compare_ranks(error)
+  !> Every rank must declare the same grids and fields, and start alike; only the boxes differ, and the
+  !> name of a restart, of which rank 0's counts.
+  subroutine compare_ranks(date, restarts, error)
+    integer(int64), intent(in) :: date
+    logical, intent(in) :: restarts
     type(hcl_error_type), allocatable, intent(out) :: error
     integer(int64), allocatable :: mine(:), first(:)
     character(:), allocatable :: names, first_names
     integer :: sizes(2), first_sizes(2), wrong, total
 
-    mine = declarations(coupler%grids, coupler%fields)
+    mine = [date, merge(1_int64, 0_int64, restarts), declarations(coupler%grids, coupler%fields)]
     names = declared_names(coupler%grids, coupler%fields)
     sizes = [size(mine), len(names)]
     first_sizes = sizes
@@ -97,7 +100,8 @@ contains
     end if
     call MPI_Allreduce(wrong, total, 1, MPI_INTEGER, MPI_SUM, coupler%local)
     if (total > 0) call raise(who()//': '//text(total)//' ranks of '//trim(coupler%name)// &
-      ' declare other grids or fields than rank 0; expected the same calls on every rank', error)
+      ' declare other grids or fields than rank 0, or start at another date, or only some of them '// &
+      'with a restart; expected the same calls on every rank', error)
   end subroutine compare_ranks
 
   pure function declarations(grids, fields) result(words)

@@ -201,6 +201,8 @@ MODEL = {
     "field twice": ("field a is declared twice",),
     "no grid": ("field c: got grid 7, expected one that hcl_define_grid returned",),
     "no direction": ("field c: got direction 7, expected hcl_out, hcl_in or hcl_static",),
+    "dates differ": ("1 ranks of model declare other grids or fields than rank 0, or start",),
+    "restarts differ": ("1 ranks of model declare other grids or fields than rank 0, or start",),
     "ranks differ": ("1 ranks of model declare other grids or fields than rank 0",),
     "not finite": ("input of step 2, date 20 s: field 'a' has 2 values that are not finite",),
     "restart nowhere": ("coupling restart nowhere/restart.worker.nc",),

@@ -62,6 +62,10 @@ program misuse_model
   if (mistake == 'too early') call hcl_put(a, 0_int64, field)
   if (mistake == 'no restart') then
     call hcl_start(0_int64, 'nowhere.nc')
+  else if (rank == 1 .and. mistake == 'dates differ') then
+    call hcl_start(10_int64)
+  else if (rank == 0 .and. mistake == 'restarts differ') then
+    call hcl_start(0_int64, 'restart.nc')
   else
     call hcl_start(0_int64)
   end if
