@@ -198,7 +198,7 @@ def _inputs(
 
 
 def _require_steps(world: World, channels: Sequence[Channel]) -> None:
-    """A rank to which nobody sends has no step; the answers of its cells would be lacking. And where
+    """A rank to which nobody sends has no step; the answers of its cells would be lacking. Where
     nothing comes at some dates, it could not know whether the model has come so far."""
     periods = [c.exchange.period for c in channels if c.direction == OUT and c.messages]
     for c in channels:

@@ -194,8 +194,8 @@ class Receiver(_End):
         self.shared.counter(peer)[0] = self.count + 1
 
     def drop(self) -> None:
-        """Take what has come behind the last get: what a lag owes is more than the receives that are
-        posted, and a worker ends when all of it has been taken."""
+        """Take what has come behind the last get: what a lag owes may be more than the receives
+        that are posted, and a worker ends when all of it has been taken."""
         for number, parcels in enumerate(self.parcels[0]):
             # in turn: a receive has room for its own chunk alone
             while (request := parcels[self.dropped[number] % len(parcels)].request).Test():

@@ -103,8 +103,8 @@ def _check_order(
 
 
 def check_name(name: str, value: Value) -> None:
-    """Names travel to the model in NAME_LENGTH characters of one byte, and are parts of the names of
-    files and of what is in them: a restart with `du/dt` could not be read."""
+    """Names travel to the model in NAME_LENGTH characters of one byte, and are parts of the names
+    of files and of what is in them: a restart with `du/dt` could not be read."""
     if len(name) > NAME_LENGTH:
         text = f"name of {len(name)} characters, expected {NAME_LENGTH} at most"
         value.problems.add(value.key_place, text)

@@ -47,7 +47,7 @@ def test_answers_that_nobody_gets(
     most: str,
 ) -> None:
     """What a lag leaves is more messages than receives are posted ahead, each too long for MPI to
-    send it before there is one: the model takes them at its end, or no rank would come to its own."""
+    send it before there is one: the model takes them at its end, or no rank would end."""
     monkeypatch.setenv("HALOCLINE_CHUNK", most)
     case = Case(boxes=[(1, 80, 1, 40)], workers=1, nx=80, ny=40, halo=0, lag=lag, steps=3)
     assert SUCCESS in run(tmp_path, replace(case, transport="messages")).stdout

@@ -388,9 +388,13 @@ def test_an_input_behind_an_answer_without_lag(tmp_path: Path) -> None:
 def test_a_level_of_an_answer_comes_from_one_worker(tmp_path: Path) -> None:
     """The model would get what the later one sends, without a word."""
     answer = "    fields: {su: {levels: {from: 1, to: 2, of: 3}}}\n"
-    both = SPEC[: SPEC.rindex("    fields:")] + answer + (
-        "  - {from: ocean, to: other, fields: [u]}\n"
-        "  - {from: other, to: ocean, fields: {su: {levels: {from: 2, of: 3}}}}\n"
+    both = (
+        SPEC[: SPEC.rindex("    fields:")]
+        + answer
+        + (
+            "  - {from: ocean, to: other, fields: [u]}\n"
+            "  - {from: other, to: ocean, fields: {su: {levels: {from: 2, of: 3}}}}\n"
+        )
     )
     both = both.replace("grids:", "  other: {worker: true}\ngrids:")
     assert mistakes(tmp_path, both) == [
