@@ -173,7 +173,7 @@ class Component:
         stepping = tuple(r for r, steps in zip(mine, with_steps, strict=True) if steps)
         self.leads = mine[self.rank] == (stepping or mine)[0]
         goes_on = self._declaration.start_date if self._declaration.restart_file else None
-        self._conserved = conserved_inputs(self.world, self._inboxes, stepping)
+        self._conserved = conserved_inputs(self.world, self._inboxes)
         self._statistics = Statistics(self.world, self.spec, goes_on, stepping)
         if self.spec.component(self.name).record is not None:
             self._start_recorder(agreement.channels)

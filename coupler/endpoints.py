@@ -65,12 +65,20 @@ def _receive_static(world: World, inbox: Inbox, date: int) -> Mapping[str, Array
     return inbox.arrays
 
 
-def conserved_inputs(
-    world: World, inboxes: Sequence[Inbox], ranks: tuple[int, ...]
-) -> dict[Inbox, Conservation]:
-    """Of the inboxes whose integrals are kept; `ranks` of the job have steps."""
-    made = ((inbox, conservation_of(world, inbox.channel, ranks)) for inbox in inboxes)
-    return {inbox: conservation for inbox, conservation in made if conservation is not None}
+def conserved_inputs(world: World, inboxes: Sequence[Inbox]) -> dict[Inbox, Conservation]:
+    """Of the inboxes whose integrals are kept. Collective over the component.
+
+    A rank to which nothing comes has nothing to add, and does not know when the model ends.
+    """
+    made = {}
+    for inbox in (inbox for inbox in inboxes if inbox.channel.exchange.conserved):
+        receives = world.local.allgather(bool(inbox.channel.messages))
+        members = world.members[world.name].ranks
+        ranks = tuple(rank for rank, some in zip(members, receives, strict=True) if some)
+        conservation = conservation_of(world, inbox.channel, ranks)
+        if conservation is not None and inbox.channel.messages:
+            made[inbox] = conservation
+    return made
 
 
 def return_partial(

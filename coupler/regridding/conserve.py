@@ -32,7 +32,7 @@ class Conservation:
     def __init__(
         self, world: World, how: How, areas: Mapping[str, Areas], ranks: tuple[int, ...]
     ) -> None:
-        """`ranks`: of the job, those of the worker that have steps; the first of them adds up."""
+        """`ranks`: of the job, those of the worker that call `correct`; the first adds up."""
         self.world, self.how, self.areas, self.ranks = world, how, areas, ranks
 
     def correct(self, given: Arrays, regridded: Arrays) -> None:
