@@ -194,6 +194,81 @@ def test_warm_up_leaves_no_trace() -> None:
     assert run(warm=True) == run(warm=False)
 
 
+class LateBuffer(torch.nn.Module):
+    """The size of what it remembers is that of its first fields."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("state", None)
+
+    def forward(self, u: torch.Tensor) -> torch.Tensor:
+        before = torch.zeros_like(u) if self.state is None else self.state
+        self.state = before / 2 + u
+        return self.state
+
+
+class RegistersLate(torch.nn.Module):
+    def forward(self, u: torch.Tensor) -> torch.Tensor:
+        if not hasattr(self, "state"):
+            self.register_buffer("state", torch.zeros_like(u))
+        self.state = self.state / 2 + u
+        return self.state
+
+
+class Shares(torch.nn.Module):
+    """A module inside looks at the same list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.past: list[torch.Tensor] = []
+        self.child = torch.nn.Module()
+        self.child.past = self.past
+
+    def forward(self, u: torch.Tensor) -> torch.Tensor:
+        self.past.append(u.clone())
+        return torch.stack(self.child.past).sum(0)
+
+
+class Draws(torch.nn.Module):
+    """From every kind of generator; `expanded` is one that nobody can write into."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.legacy = np.random.RandomState(1)
+        self.plain = random.Random(2)
+        self.nested = {"torch": (torch.Generator().manual_seed(3),)}
+        self.expanded = torch.ones(1).expand(4)
+
+    def forward(self, u: torch.Tensor) -> torch.Tensor:
+        noise = self.legacy.random() + self.plain.random()
+        return self.expanded * noise + u * torch.rand((), generator=self.nested["torch"][0])
+
+
+class Scripted(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("state", torch.zeros(()))
+
+    def forward(self, u: torch.Tensor) -> torch.Tensor:
+        self.state = self.state / 2 + u.mean()
+        return u * 0 + self.state
+
+
+@pytest.mark.parametrize("kind", [LateBuffer, RegistersLate, Shares, Draws, Scripted])
+def test_warm_up_leaves_no_trace_in(kind: type[torch.nn.Module]) -> None:
+    u = {"u": np.ones((2, 4, 4), np.float32)}
+
+    def run(warm: bool) -> list[float]:
+        module = kind().eval()
+        run = engine(torch.jit.script(module) if kind is Scripted else module)
+        if warm:
+            run.warm_up(u, lambda answer: {"su": answer}, Seat())
+            assert "failed" not in run.warmed
+        return [run(u, lambda a: {"su": a})["su"].mean().item() for _ in range(3)]
+
+    assert run(warm=True) == run(warm=False)
+
+
 def test_calibration_takes_the_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that counts the network's calls is slowest where there are most; here the levels
     of a call cost quadratically, so that two at a time are best."""
