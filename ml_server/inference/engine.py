@@ -83,7 +83,8 @@ class Engine:
         self.module.to(self.device)
         dtype = None  # a module that casts takes fields as they come
         if not getattr(self.module, "casts", False):
-            dtype = next((p.dtype for p in self.module.parameters()), None)
+            floats = (p.dtype for p in self.module.parameters() if p.is_floating_point())
+            dtype = next(floats, None)  # not of whole or complex ones, which networks may have, too
         function: Callable[..., Any] = self.module
         if self.inference.compile and compiled:
             # weights do not change: folding them into the code is most of the gain

@@ -269,6 +269,24 @@ def test_warm_up_leaves_no_trace_in(kind: type[torch.nn.Module]) -> None:
     assert run(warm=True) == run(warm=False)
 
 
+@pytest.mark.parametrize("other", [torch.tensor([3], dtype=torch.int8), torch.ones(1) * 1j])
+def test_fields_get_the_precision_of_the_real_weights(other: torch.Tensor) -> None:
+    """Quantised and spectral networks have weights of other types, perhaps first."""
+
+    class Mixed(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.other = torch.nn.Parameter(other, requires_grad=False)
+            self.weight = torch.nn.Parameter(torch.ones(1))
+
+        def forward(self, u: torch.Tensor) -> torch.Tensor:
+            return u * self.weight
+
+    answer = engine(Mixed())({"u": np.full((1, 4, 4), 0.7)}, lambda a: {"su": a})["su"]
+    assert answer.dtype == torch.float32
+    assert answer[0, 0, 0] == torch.tensor(0.7)
+
+
 def test_calibration_takes_the_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that counts the network's calls is slowest where there are most; here the levels
     of a call cost quadratically, so that two at a time are best."""
