@@ -55,6 +55,7 @@ class Recorder:
             )
         self._taken = self._of_exchanges()
         self._date: int | None = None  # that is being filled into the first free slot
+        self._skipped_date: int | None = None  # whole, also if there is room later in the step
         self._busy: list[int] = []  # oldest first
         self._text = b""
         self.skipped = self.written = self.waits = 0
@@ -133,11 +134,12 @@ class Recorder:
 
     def take(self, date: int, exchange: ExchangeSpec, arrays: Mapping[str, Array]) -> None:
         """Copy the fields of `exchange` that are recorded; they may change afterwards."""
-        if not self.wants(date):
+        if not self.wants(date) or date == self._skipped_date:
             return
         if self._date != date:
             self._look()
             if not self._free and self.record.when_slow == "skip":
+                self._skipped_date = date
                 return
             self._wait_for_room()
             self._date = date

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -76,7 +76,12 @@ class Run:
         wide = np.pad(whole, ((0, 0), (HALO, HALO), (HALO, HALO)), constant_values=9.0)
         return wide[:, box.y0 : box.y1 + 2 * HALO, box.x0 : box.x1 + 2 * HALO]
 
-    def step(self, date: int, ranks: range | None = None) -> None:
+    def step(
+        self,
+        date: int,
+        ranks: range | None = None,
+        compute: Callable[[], object] = lambda: None,
+    ) -> None:
         there, back = self.spec.exchanges
         for rank in ranks or range(self.split.ranks):
             recorder, box = self.recorders[rank], self.split.box(rank)
@@ -84,6 +89,7 @@ class Run:
             recorder.take(date, there, inputs)
             for array in inputs.values():
                 array[...] = -1  # as a network may do
+            compute()
             own = np.s_[:, box.y0 : box.y1, box.x0 : box.x1]
             answers = {"b": value(date, "b")[own], "c": value(date, "c_answer")[own]}
             recorder.take(date, back, answers)
@@ -272,6 +278,24 @@ def test_a_slow_disk_may_make_it_skip(here: Path) -> None:
         first, second = (file.dates.tolist() for file in record.segments[0].files)
         assert (first, second) == ([0, 10, 20, 30, 100, 110], [0, 10, 100, 110])
         assert_holds(record, second)
+
+
+def test_a_date_is_skipped_whole(here: Path) -> None:
+    """The disk has room again when the answer is there, but the inputs were left out."""
+    run = Run(spec_with(here, {"buffer": 1, "when_slow": "skip"}), 1)
+    recorder = run.recorders[0]
+    with stopped_writer(recorder):
+        run.step(0)
+
+        def compute() -> None:
+            os.kill(recorder.process.pid, signal.SIGCONT)
+            run.settle()
+
+        run.step(10, compute=compute)
+    run.step(20)
+    assert "recorded 2 dates" in run.close()[0]
+    with open_record(here) as record:
+        assert_holds(record, [0, 20])
 
 
 @pytest.mark.parametrize("flush", [1, 100])
