@@ -230,6 +230,15 @@ def test_a_directory_that_is_not_there(here: Path) -> None:
         Run(spec_with(here, {"file": "nowhere/r"}))
 
 
+def test_a_field_that_comes_less_often_than_it_goes(here: Path) -> None:
+    often = EXCHANGES[0] | {"fields": ["a"]}
+    seldom = {"from": "model", "to": "worker", "fields": ["c"], "every": "3 steps"}
+    exchanges = [often, seldom, EXCHANGES[1]]
+    record = spec_with(here, {"fields": ["c"]}, exchanges=exchanges).component("worker").record
+    assert record is not None
+    assert record.period == 3 * DT
+
+
 @contextmanager
 def stopped_writer(recorder: Recorder) -> Iterator[None]:
     """A disk that takes nothing for a while."""
