@@ -7,6 +7,7 @@ What it does to the process (threads, allocator) it does at the first call or wa
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -32,6 +33,7 @@ from ml_server.inference.warm_up import undisturbed
 ByName = Callable[[Any], Mapping[str, Any]]  # what a network returned -> its answers
 HALF = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 BUDGET = 5.0  # [s] of trying chunks
+SAME = 1e-3, 5e-2  # of the largest answer, full and half precision: chunks may change no more
 WORTH = 0.95  # of the time of all levels at once: a chunk that saves less is not taken
 
 
@@ -157,19 +159,33 @@ class Engine:
             self(arguments, by_name)
 
     def _calibrate(self, arguments: Mapping[str, Any], by_name: ByName) -> None:
-        """Try a few chunks, as long as the budget lasts; keep the fastest."""
+        """Try a few chunks, as long as the budget lasts; keep the fastest. None is taken where a
+        chunk changes answers: one network keeps a state of all levels, another their statistics."""
         levels, begun = self._levels(arguments), time.perf_counter()
         sizes = [0, *(size for size in (1, 2, 4, 8, 16, 32) if size < levels)]
-        for size in sizes if levels > 1 else []:
+        if levels < 2:
+            return
+        whole = self._kept_answers(arguments, by_name)
+        if not _alike(whole, self._kept_answers(arguments, by_name), 0.0):
+            return
+        for size in sizes:
             if time.perf_counter() - begun > BUDGET:
                 break
             self.chunk = size
-            self(arguments, by_name)
+            answers = self._kept_answers(arguments, by_name)
+            if not _alike(whole, answers, SAME[self.inference.precision in HALF]):
+                self.tried.clear()
+                break
             self.tried[size] = min(self._seconds(arguments, by_name) for _ in range(3))
         self.chunk = 0
         if self.tried:
             best = min(self.tried, key=lambda size: self.tried[size])
             self.chunk = best if self.tried[best] < WORTH * self.tried[0] else 0
+
+    def _kept_answers(self, arguments: Mapping[str, Any], by_name: ByName) -> dict[str, Any]:
+        """To copies of `arguments`, in which a network may work, and no part of its memory."""
+        fresh = {n: a.copy() if isinstance(a, np.ndarray) else a for n, a in arguments.items()}
+        return {name: copy.deepcopy(answer) for name, answer in self(fresh, by_name).items()}
 
     def _seconds(self, arguments: Mapping[str, Any], by_name: ByName) -> float:
         begun = time.perf_counter()
@@ -201,3 +217,15 @@ class Engine:
             return nullcontext()
         cached = not self.inference.cuda_graph  # a graph must not hold what leaves with the context
         return torch.autocast(self.device.type, half, cache_enabled=cached)
+
+
+def _alike(some: Mapping[str, Any], others: Mapping[str, Any], tolerance: float) -> bool:
+    """Whether answers differ by no more than `tolerance`, of the largest; NaN equals NaN."""
+    for name, one in some.items():
+        other = others[name]
+        if not isinstance(one, torch.Tensor) or one.shape != other.shape:
+            continue  # no answer: the caller judges it
+        largest = float(one.nan_to_num(0.0, 0.0, 0.0).abs().max()) if one.numel() else 0.0
+        if not torch.allclose(one, other, rtol=0, atol=tolerance * largest, equal_nan=True):
+            return False
+    return True

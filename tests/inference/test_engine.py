@@ -306,6 +306,62 @@ def test_calibration_takes_the_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "2 levels at a time" in str(run)
 
 
+class Recurrent(torch.nn.Module):
+    """What it keeps is of the levels of the last call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("state", None)
+
+    def forward(self, u: torch.Tensor) -> torch.Tensor:
+        new = self.state is None or self.state.shape != u.shape
+        self.state = u.clone() if new else self.state / 2 + u
+        return self.state
+
+
+class Normalised(torch.nn.Module):
+    """With statistics of all levels."""
+
+    def forward(self, u: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.batch_norm(u.unsqueeze(1), None, None, training=True)[:, 0]
+
+
+class InPlace(torch.nn.Module):
+    """Works in an argument that every chunk gets."""
+
+    def forward(self, u: torch.Tensor, eta: torch.Tensor) -> torch.Tensor:
+        return u * eta.mul_(2)
+
+
+@pytest.mark.parametrize("kind", [Recurrent, Normalised, InPlace, torch.nn.Dropout])
+def test_levels_are_not_cut_where_that_changes_answers(
+    kind: type[torch.nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = 0.0
+
+    class Costs(torch.nn.Module):
+        """A clock by which one level at a time is fastest."""
+
+        levels_independent = True
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = kind()
+
+        def forward(self, **fields: torch.Tensor) -> torch.Tensor:
+            nonlocal seconds
+            seconds += 1e-3 * len(fields["u"]) ** 2
+            return self.network(*fields.values())
+
+    monkeypatch.setattr("ml_server.inference.engine.time.perf_counter", lambda: seconds)
+    arguments = {"u": np.random.default_rng(1).random((4, 5, 6))}
+    arguments |= {"eta": np.ones((1, 5, 6))} if kind is InPlace else {}
+    run = engine(Costs())
+    run.warm_up(arguments, lambda answer: {"su": answer}, Seat())
+    assert "failed" not in run.warmed
+    assert run.chunk == 0
+
+
 def test_a_network_that_refuses_made_up_values() -> None:
     class Refuses(torch.nn.Module):
         def forward(self, u: torch.Tensor) -> torch.Tensor:
