@@ -71,14 +71,19 @@ def asker(predictor: Predictor, outputs: Sequence[str], limit: float | None = No
     return ask
 
 
-def _function(predictor: Predictor) -> Callable[[Mapping[str, Any]], Any]:
-    """What answers to NumPy arrays by name."""
+def copied(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A copy of a predictor's function, or itself where it refuses."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's, of its own exported programs
-            function = copy.deepcopy(predictor.function)
+            return copy.deepcopy(function)
     except Exception:  # whatever a user's class raises
-        function = predictor.function
+        return function
+
+
+def _function(predictor: Predictor) -> Callable[[Mapping[str, Any]], Any]:
+    """What answers to NumPy arrays by name."""
+    function = copied(predictor.function)
     if not predictor.uses_torch:
         return lambda arguments: function(**arguments)
     import torch
