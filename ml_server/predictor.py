@@ -108,8 +108,17 @@ class Predictor:
         arguments |= {name: reserved[name] for name in self.parameters or () if name in reserved}
         untouched = made_up({k: shapes[k] for k in static if k in arguments})
         self.engine.warm_up(arguments, partial(self._named, outputs), seat)
-        for name, array in untouched.items():
-            if not np.array_equal(arguments[name], array):
+        self.require_same(untouched, arguments)
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether a warm-up has shown that it leaves alone what comes once."""
+        return self.engine is None or self.engine.is_warm
+
+    def require_same(self, before: Mapping[str, Array], after: Mapping[str, Array]) -> None:
+        """Raises PredictorError for one of the arrays `before` that is another `after` a call."""
+        for name, array in before.items():
+            if not np.array_equal(after[name], array, equal_nan=True):
                 raise PredictorError(
                     f"{self.name} changes its argument '{name}', which comes once, for all steps; "
                     f"expected that it works on a copy: {name}.clone()"

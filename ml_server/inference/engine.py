@@ -52,6 +52,7 @@ class Engine:
         self.tried: dict[int, float] = {}  # [s] for all levels, of each chunk
         self.held = 0  # [bytes] page-locked
         self.warmed = "no warm-up"  # how long it took, or why it failed
+        self.is_warm = False
         self._side: HostSide | DeviceSide | None = None
 
     def __str__(self) -> str:
@@ -150,6 +151,7 @@ class Engine:
             # a network may refuse values that are made up; what it says to real ones counts
             self.warmed = f"warm-up failed: {text}"
         else:
+            self.is_warm = True
             self.warmed = f"warm-up {time.perf_counter() - begun:.2g} s"
 
     def _warm_up(self, arguments: Mapping[str, Any], by_name: ByName) -> None:
