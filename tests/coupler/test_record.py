@@ -225,6 +225,21 @@ def test_an_existing_file_is_not_overwritten(here: Path) -> None:
         assert record.dates.tolist() == [20]
 
 
+def test_files_that_an_earlier_run_of_more_ranks_left(here: Path) -> None:
+    for ranks in (4, 2):
+        run = Run(spec_with(here, {"overwrite": True}), ranks)
+        run.step(0)
+        run.close()
+    with pytest.raises(
+        RecordError, match=r"files of ranks 2, 3 are of another run, .* remove them"
+    ):
+        open_record(here)
+    for rank in (2, 3):
+        (here / f"worker_record_0.rank000{rank}.nc").unlink()
+    with open_record(here) as record:
+        assert_holds(record, [0])
+
+
 def test_a_directory_that_is_not_there(here: Path) -> None:
     with pytest.raises(CouplingError, match=r"got no directory .*nowhere, expected one"):
         Run(spec_with(here, {"file": "nowhere/r"}))
