@@ -162,7 +162,8 @@ class Engine:
 
     def _calibrate(self, arguments: Mapping[str, Any], by_name: ByName) -> None:
         """Try a few chunks, as long as the budget lasts; keep the fastest. None is taken where a
-        chunk changes answers: one network keeps a state of all levels, another their statistics."""
+        chunk changes answers, since a network keeps a state of all levels or their statistics, or
+        where it takes no other number of levels."""
         levels, begun = self._levels(arguments), time.perf_counter()
         sizes = [0, *(size for size in (1, 2, 4, 8, 16, 32) if size < levels)]
         if levels < 2:
@@ -173,9 +174,7 @@ class Engine:
         for size in sizes:
             if time.perf_counter() - begun > BUDGET:
                 break
-            self.chunk = size
-            answers = self._kept_answers(arguments, by_name)
-            if not _alike(whole, answers, SAME[self.inference.precision in HALF]):
+            if not self._may_take(size, whole, arguments, by_name):
                 self.tried.clear()
                 break
             self.tried[size] = min(self._seconds(arguments, by_name) for _ in range(3))
@@ -183,6 +182,17 @@ class Engine:
         if self.tried:
             best = min(self.tried, key=lambda size: self.tried[size])
             self.chunk = best if self.tried[best] < WORTH * self.tried[0] else 0
+
+    def _may_take(
+        self, size: int, whole: Mapping[str, Any], arguments: Mapping[str, Any], by_name: ByName
+    ) -> bool:
+        """Whether answers stay those of the `whole` with chunks of `size`, which are set."""
+        self.chunk = size
+        try:
+            answers = self._kept_answers(arguments, by_name)
+        except Exception:  # such as a file that was exported for so many levels
+            return False
+        return _alike(whole, answers, SAME[self.inference.precision in HALF])
 
     def _kept_answers(self, arguments: Mapping[str, Any], by_name: ByName) -> dict[str, Any]:
         """To copies of `arguments`, in which a network may work, and no part of its memory."""

@@ -333,7 +333,16 @@ class InPlace(torch.nn.Module):
         return u * eta.mul_(2)
 
 
-@pytest.mark.parametrize("kind", [Recurrent, Normalised, InPlace, torch.nn.Dropout])
+class Fixed(torch.nn.Module):
+    """As a file is that was exported for so many levels."""
+
+    def forward(self, u: torch.Tensor) -> torch.Tensor:
+        if len(u) != 4:
+            raise PredictorError("exported for 4 levels")
+        return u
+
+
+@pytest.mark.parametrize("kind", [Recurrent, Normalised, InPlace, torch.nn.Dropout, Fixed])
 def test_levels_are_not_cut_where_that_changes_answers(
     kind: type[torch.nn.Module], monkeypatch: pytest.MonkeyPatch
 ) -> None:
