@@ -293,6 +293,28 @@ def test_fixed_sizes_that_fit(files: Path) -> None:
     assert np.asarray(network(fields(), ("su", "sv"))["su"]).shape == (NZ, NY + 4, NX + 4)
 
 
+def test_the_state_of_a_lazy_module(tmp_path: Path) -> None:
+    """Its weights have no shape before they are loaded."""
+    (tmp_path / "lazy.py").write_text(
+        "from torch import nn\n"
+        "class Lazy(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.convolution = nn.LazyConv2d(2, 3, padding=1)\n"
+        "    def forward(self, x):\n"
+        "        return self.convolution(x)\n"
+    )
+    convolution = torch.nn.Conv2d(2, 2, 3, padding=1)
+    state = {f"convolution.{name}": w for name, w in convolution.state_dict().items()}
+    torch.save(state, tmp_path / "lazy.pth")
+    _, network = loaded(tmp_path, {"python": "lazy:Lazy", "state": "lazy.pth", **CHANNELS})
+    given = fields()
+    with torch.inference_mode():
+        x = torch.from_numpy(np.stack([given["u"], given["v"]], 1)).float()
+        expected = convolution(x)[:, 1].double().numpy()
+    np.testing.assert_array_equal(np.asarray(network(given, ("su", "sv"))["sv"]), expected)
+
+
 BLOCKS = """
 import torch
 class Blocks(torch.nn.Module):
