@@ -113,11 +113,11 @@ class Recorder:
         shape = item["shape"]
         return np.frombuffer(self.memory, item["dtype"], prod(shape), at).reshape(shape)
 
-    def _of_exchanges(self) -> dict[str, list[tuple[str, str, Cut]]]:
+    def _of_exchanges(self) -> dict[ExchangeSpec, list[tuple[str, str, Cut]]]:
         """By exchange what `take` copies: each field's name, its variable, its own cells."""
-        found: dict[str, list[tuple[str, str, Cut]]] = {}
+        found: dict[ExchangeSpec, list[tuple[str, str, Cut]]] = {}
         for recorded in self.fields:
-            items = found.setdefault(recorded.exchange.place, [])
+            items = found.setdefault(recorded.exchange, [])
             if recorded.role != "static":
                 items.append((recorded.field.name, recorded.variable, self.contents.own(recorded)))
         return found
@@ -144,7 +144,7 @@ class Recorder:
             self._wait_for_room()
             self._date = date
         view = self.views[self._free[0]]
-        for name, variable, own in self._taken.get(exchange.place, ()):
+        for name, variable, own in self._taken.get(exchange, ()):
             np.copyto(view[variable], arrays[name][own], casting="same_kind")
 
     def commit(self, date: int) -> None:

@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -252,6 +253,17 @@ def test_a_field_that_comes_less_often_than_it_goes(here: Path) -> None:
     record = spec_with(here, {"fields": ["c"]}, exchanges=exchanges).component("worker").record
     assert record is not None
     assert record.period == 3 * DT
+
+
+def test_a_spec_in_one_line(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its exchanges are all at one place."""
+    in_one_line = partial(yaml.safe_dump, default_flow_style=True, width=10_000)
+    monkeypatch.setattr(yaml, "safe_dump", in_one_line)
+    run = Run(spec_with(here))
+    run.step(0)
+    run.close()
+    with open_record(here) as record:
+        assert_holds(record, [0])
 
 
 @contextmanager
