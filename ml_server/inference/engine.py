@@ -101,7 +101,7 @@ class Engine:
             )
         else:
             self._side = HostSide(function, dtype)
-        if isinstance(self.inference.chunk, int):
+        if isinstance(self.inference.chunk, int) and self._may_be_cut:
             self.chunk = self.inference.chunk
 
     def __call__(
@@ -204,9 +204,13 @@ class Engine:
         self(arguments, by_name)
         return time.perf_counter() - begun
 
+    @property
+    def _may_be_cut(self) -> bool:
+        return bool(getattr(self.module, "levels_independent", False))
+
     def _levels(self, arguments: Mapping[str, Any]) -> int:
         """How many levels may be cut; 1 where they must not."""
-        if not getattr(self.module, "levels_independent", False):
+        if not self._may_be_cut:
             return 1
         fields = (a for a in arguments.values() if isinstance(a, np.ndarray) and a.ndim == 3)
         counts = {len(field) for field in fields} - {1}

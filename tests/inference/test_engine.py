@@ -172,7 +172,9 @@ def test_levels_are_cut_only_where_the_network_says_so() -> None:
 
     arguments = {name: array for name, array in fields().items() if name != "v"}
     module = Counts()
-    engine(module, chunk=2)(arguments, lambda answer: {"su": answer})
+    run = engine(module, chunk=2)
+    run(arguments, lambda answer: {"su": answer})
+    assert "all levels at once" in str(run)
     module.levels_independent = True  # type: ignore[assignment]
     engine(module, chunk=2)(arguments, lambda answer: {"su": answer})
     assert lengths == [(5, 1), (2, 1), (2, 1), (1, 1)]
