@@ -195,6 +195,7 @@ def load_predictor(
     loaded = formats.load(config, directory, channels)
     if loaded.uses_torch:
         _require_device(inference)
+        _require_precision(f"{config}", loaded.target, inference)
     else:
         _require_no_torch(str(config), inference)
     known = list(fields)
@@ -231,6 +232,16 @@ def _require_device(inference: InferenceSpec) -> None:
         require_device(inference)
     except TuningError as error:
         raise PredictorError(str(error)) from error
+
+
+def _require_precision(name: str, module: Any, inference: InferenceSpec) -> None:
+    """torch lowers the precision of single-precision arithmetic alone."""
+    kinds = {f"{p.dtype}" for p in module.parameters() if p.is_floating_point()}
+    if inference.precision != "full" and kinds == {"torch.float64"}:
+        raise PredictorError(
+            f"inference.precision: got '{inference.precision}', but the weights of {name} are "
+            "float64, which torch computes with as they are; expected full, or weights of float32"
+        )
 
 
 def _require_no_torch(name: str, inference: InferenceSpec) -> None:
