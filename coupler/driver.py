@@ -65,9 +65,11 @@ def serve(component: Component, predictor: Predictor) -> None:
     """
     leads, asked = component.leads, predictor.parameters or ()
     predictor.hold(component.buffers)
-    if predictor.engine is None:  # a network has shown in its warm-up that it leaves them alone
+    if predictor.engine is None:  # torch writes all the same
         for array in component.static.values():
             array.flags.writeable = False
+    # a network shows in its warm-up that it leaves them alone, or else at the first step
+    static = {} if predictor.is_proven else {n: a.copy() for n, a in component.static.items()}
     component.profile.how = predictor.how
     policy = component.spec.component(component.name).on_failure
     fallback = None if policy == "abort" else Fallback(policy, str(component.world))
@@ -85,12 +87,21 @@ def serve(component: Component, predictor: Predictor) -> None:
             fallback.answer(step, ask)
         else:
             _answer(step, component.outputs, ask)
+        _require_same(predictor, static, component)
+        static = {}
         if leads:
             reporter.report(component.profile)
     if fallback is not None:
         fallback.close()
     if leads:
         reporter.end(component.profile)
+
+
+def _require_same(predictor: Predictor, static: Mapping[str, Any], component: Component) -> None:
+    try:
+        predictor.require_same(static, component.static)
+    except PredictorError as error:
+        raise CouplingError(str(error)) from error
 
 
 def _answer(step: Step, outputs: Container[str], ask: Callable[[], Mapping[str, Any]]) -> None:

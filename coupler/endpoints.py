@@ -16,6 +16,7 @@ from coupler.partial import send_partial
 from coupler.protocol import IN, PARTIAL, STATIC, Declaration
 from coupler.regridding.conserve import Conservation, conservation_of
 from coupler.restart import read_partial, read_restart
+from coupler.spec import ExchangeSpec
 from coupler.transport.inbox import Inbox
 from coupler.transport.outbox import Outbox
 from coupler.world import World
@@ -35,7 +36,7 @@ class Endpoints:
 def open_endpoints(world: World, agreement: Agreement) -> Endpoints:
     """Returns when the model has put its static fields. Raises CouplingError."""
     opened, ranks = Endpoints(), agreement.model.ranks
-    masks: dict[str, Mapping[str, Array]] = {}
+    masks: dict[ExchangeSpec, Mapping[str, Array]] = {}
     for channel in agreement.channels:
         if channel.direction == PARTIAL:
             continue
@@ -45,11 +46,11 @@ def open_endpoints(world: World, agreement: Agreement) -> Endpoints:
         inbox = Inbox(world, channel, ranks, agreement.segment)
         if channel.direction == STATIC:
             opened.static |= _receive_static(world, inbox, agreement.declaration.start_date)
-            masks[channel.exchange.place] = inbox.sources_here
+            masks[channel.exchange] = inbox.sources_here
         else:
             opened.inboxes.append(inbox)
     for inbox in opened.inboxes:
-        inbox.masks = masks.get(inbox.channel.exchange.place, {})
+        inbox.masks = masks.get(inbox.channel.exchange, {})
     return opened
 
 

@@ -16,6 +16,12 @@ from coupler.step import Step, require_finite
 Array = NDArray[np.floating]
 
 
+def _as_sent(answer: Array, out: Array) -> Array:
+    """In the precision of the wire, in which a large value may be infinite."""
+    with np.errstate(over="ignore"):
+        return answer.astype(out.dtype, copy=False)
+
+
 class Fallback:
     """Zeros, or the last answers that were good (zeros before the first); counted, and said.
 
@@ -35,7 +41,7 @@ class Fallback:
         try:
             answers = predict()
             step.answers |= {name: answers[name] for name in step.due if name in answers}
-            own = {name: step.answer(name) for name in step.due}
+            own = {name: _as_sent(step.answer(name), out) for name, out in step.out.items()}
             require_finite(own, "answer")
         except Exception as error:
             self._say(step, error)

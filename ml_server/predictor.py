@@ -108,8 +108,17 @@ class Predictor:
         arguments |= {name: reserved[name] for name in self.parameters or () if name in reserved}
         untouched = made_up({k: shapes[k] for k in static if k in arguments})
         self.engine.warm_up(arguments, partial(self._named, outputs), seat)
-        for name, array in untouched.items():
-            if not np.array_equal(arguments[name], array):
+        self.require_same(untouched, arguments)
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether a warm-up has shown that it leaves alone what comes once."""
+        return self.engine is None or self.engine.is_warm
+
+    def require_same(self, before: Mapping[str, Array], after: Mapping[str, Array]) -> None:
+        """Raises PredictorError for one of the arrays `before` that is another `after` a call."""
+        for name, array in before.items():
+            if not np.array_equal(after[name], array, equal_nan=True):
                 raise PredictorError(
                     f"{self.name} changes its argument '{name}', which comes once, for all steps; "
                     f"expected that it works on a copy: {name}.clone()"
@@ -186,6 +195,7 @@ def load_predictor(
     loaded = formats.load(config, directory, channels)
     if loaded.uses_torch:
         _require_device(inference)
+        _require_precision(f"{config}", loaded.target, inference)
     else:
         _require_no_torch(str(config), inference)
     known = list(fields)
@@ -222,6 +232,16 @@ def _require_device(inference: InferenceSpec) -> None:
         require_device(inference)
     except TuningError as error:
         raise PredictorError(str(error)) from error
+
+
+def _require_precision(name: str, module: Any, inference: InferenceSpec) -> None:
+    """torch lowers the precision of single-precision arithmetic alone."""
+    kinds = {f"{p.dtype}" for p in module.parameters() if p.is_floating_point()}
+    if inference.precision != "full" and kinds == {"torch.float64"}:
+        raise PredictorError(
+            f"inference.precision: got '{inference.precision}', but the weights of {name} are "
+            "float64, which torch computes with as they are; expected full, or weights of float32"
+        )
 
 
 def _require_no_torch(name: str, inference: InferenceSpec) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,12 @@ import numpy as np
 from coupler.routing.decomposition import decompose
 from coupler.spec import CouplingSpec, ExchangeSpec
 from ml_server.errors import PredictorError, brief
+from ml_server.halos.probe import copied
 from ml_server.networks.shapes import require_shape
 from ml_server.predictor import Predictor
 
 LARGEST_TRIAL = 64  # cells in x and y; a network on more is the workers' business
+CUT = 32  # cells: a box is cut by multiples of it, since networks that pool refuse other sizes
 
 
 def check_shapes(spec: CouplingSpec, worker: str, predictor: Predictor) -> None:
@@ -63,9 +66,13 @@ def _boxes(spec: CouplingSpec, worker: str) -> Iterator[tuple[int, dict[str, tup
 
 
 def _try(spec: CouplingSpec, worker: str, predictor: Predictor) -> None:
-    """The network once on zeros: on the first box, cut to LARGEST_TRIAL unless sizes are fixed."""
+    """The network once on zeros: on the first box, cut to LARGEST_TRIAL unless sizes are fixed.
+
+    A copy is asked, where it can be copied: what it keeps stays as it is.
+    """
     channels = predictor.channels
     assert channels is not None
+    predictor = replace(predictor, function=copied(predictor.function))
     first: ExchangeSpec = next(
         e
         for e in spec.incoming(worker)
@@ -100,5 +107,6 @@ def _try(spec: CouplingSpec, worker: str, predictor: Predictor) -> None:
 
 
 def _cut(shape: tuple[int, ...], halo: int) -> tuple[int, ...]:
-    most = LARGEST_TRIAL + 2 * halo
-    return shape[0], min(shape[1], most), min(shape[2], most)
+    levels, *sizes = shape
+    more = (max(size - LARGEST_TRIAL - 2 * halo, 0) for size in sizes)
+    return levels, *(size - CUT * -(-n // CUT) for size, n in zip(sizes, more, strict=True))

@@ -151,10 +151,10 @@ def _check_halo(fit: Fit, component: ComponentSpec, findings: Findings) -> None:
     if fit.field is None:
         return
     findings.passed.append(f"{component.name}: it reads {fit.field}; measured")
-    wasted = {exchange.place: (exchange, need) for exchange, need in fit.excess}
+    wasted = dict(fit.excess)
     for exchange in fit.spec.incoming(component.name):
-        if exchange.place in wasted:
-            findings.warnings.append(_wasted(fit.spec, *wasted[exchange.place]))
+        if exchange in wasted:
+            findings.warnings.append(_wasted(fit.spec, exchange, wasted[exchange]))
         elif not fit.field.is_global:
             findings.passed.append(
                 f"{exchange.place}: halo {exchange.halo} is what {fit.predictor} reads"

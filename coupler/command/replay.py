@@ -168,8 +168,14 @@ def prepare(spec: CouplingSpec, worker: str, record: Record) -> Replay:
     except (PredictorError, RecordError) as error:
         raise SpecError([str(error)]) from error
     brought = [f.name for e in spec.incoming(worker) for f in (*e.fields, *e.static)]
+    answered = {f.name for e in spec.outgoing(worker) for f in e.fields}
+    # of what was recorded, what the spec of today has
+    inputs = {name: field for name, field in inputs.items() if name in brought}
+    static = {name: values for name, values in static.items() if name in brought}
+    answers = {name: field for name, field in answers.items() if name in answered}
     mistakes = [
         *_other_shapes(spec, worker, record),
+        *_other_dates(spec, worker, record, answers),
         *(
             f"the record has no '{name}', which {predictor.name} needs; add it to record.fields"
             for name in predictor.required
@@ -180,8 +186,6 @@ def prepare(spec: CouplingSpec, worker: str, record: Record) -> Replay:
         mistakes.append("the record has no answers to compare with; add some to record.fields")
     if mistakes:
         raise SpecError(mistakes)
-    answered = {f.name for e in spec.outgoing(worker) for f in e.fields}
-    answers = {name: field for name, field in answers.items() if name in answered}
     boxes = _subdomains(spec, worker, record)
     return Replay(spec, worker, predictor, record, inputs, answers, static, boxes)
 
@@ -200,6 +204,21 @@ def _other_shapes(spec: CouplingSpec, worker: str, record: Record) -> Iterator[s
                     f"{field.place}: the record holds '{field.name}' with (level, y, x) = "
                     f"{held.shape[1:]}, expected {(field.levels, *expected)}"
                 )
+
+
+def _other_dates(
+    spec: CouplingSpec, worker: str, record: Record, answers: Mapping[str, RecordedField]
+) -> Iterator[str]:
+    """Nothing answers at a date at which no answer is due."""
+    for exchange in spec.outgoing(worker):
+        dates = [int(date) for date in record.dates if not is_due(int(date), exchange.period)]
+        names = [field.name for field in exchange.fields if field.name in answers]
+        if dates and names:
+            yield (
+                f"{exchange.place}: every: got {exchange.period} s, but the record holds "
+                f"'{names[0]}' of {dates[0]} s; expected a period that all its dates are "
+                "multiples of"
+            )
 
 
 def _subdomains(spec: CouplingSpec, worker: str, record: Record) -> tuple[Subdomain, ...]:

@@ -260,8 +260,15 @@ def _segment(start: int, files: Sequence[RankFile]) -> Segment:
     expected = np.atleast_1d(first.writers).tolist()
     if sorted(ranks) != expected:
         missing = [rank for rank in expected if rank not in ranks]
-        text = f"the files of ranks {', '.join(map(str, missing))} are missing"
-        if not missing:
+        left = [rank for rank in ranks if rank not in expected]
+        if missing:
+            text = f"the files of ranks {', '.join(map(str, missing))} are missing"
+        elif left:
+            text = (
+                f"the files of ranks {', '.join(map(str, left))} are of another run, before it was "
+                f"written again by {len(expected)}; remove them"
+            )
+        else:
             text = "two files of one rank and start; name one record, not several"
         raise RecordError(f"{files[0].path}: of the run from {start} s {text}")
     dates = files[0].dates

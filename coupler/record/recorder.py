@@ -55,6 +55,7 @@ class Recorder:
             )
         self._taken = self._of_exchanges()
         self._date: int | None = None  # that is being filled into the first free slot
+        self._skipped_date: int | None = None  # whole, also if there is room later in the step
         self._busy: list[int] = []  # oldest first
         self._text = b""
         self.skipped = self.written = self.waits = 0
@@ -112,11 +113,11 @@ class Recorder:
         shape = item["shape"]
         return np.frombuffer(self.memory, item["dtype"], prod(shape), at).reshape(shape)
 
-    def _of_exchanges(self) -> dict[str, list[tuple[str, str, Cut]]]:
+    def _of_exchanges(self) -> dict[ExchangeSpec, list[tuple[str, str, Cut]]]:
         """By exchange what `take` copies: each field's name, its variable, its own cells."""
-        found: dict[str, list[tuple[str, str, Cut]]] = {}
+        found: dict[ExchangeSpec, list[tuple[str, str, Cut]]] = {}
         for recorded in self.fields:
-            items = found.setdefault(recorded.exchange.place, [])
+            items = found.setdefault(recorded.exchange, [])
             if recorded.role != "static":
                 items.append((recorded.field.name, recorded.variable, self.contents.own(recorded)))
         return found
@@ -133,16 +134,17 @@ class Recorder:
 
     def take(self, date: int, exchange: ExchangeSpec, arrays: Mapping[str, Array]) -> None:
         """Copy the fields of `exchange` that are recorded; they may change afterwards."""
-        if not self.wants(date):
+        if not self.wants(date) or date == self._skipped_date:
             return
         if self._date != date:
             self._look()
             if not self._free and self.record.when_slow == "skip":
+                self._skipped_date = date
                 return
             self._wait_for_room()
             self._date = date
         view = self.views[self._free[0]]
-        for name, variable, own in self._taken.get(exchange.place, ()):
+        for name, variable, own in self._taken.get(exchange, ()):
             np.copyto(view[variable], arrays[name][own], casting="same_kind")
 
     def commit(self, date: int) -> None:

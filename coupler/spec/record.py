@@ -52,9 +52,11 @@ def _read(
         found = value.mapping(RECORD_KEYS)
     elif not value.boolean(False):
         return None
-    periods = {
-        f.name: e.period for e in exchanges if worker in (e.source, e.target) for f in e.fields
-    }
+    periods: dict[str, int] = {}
+    for exchange in exchanges:
+        for field in exchange.fields if worker in (exchange.source, exchange.target) else ():
+            # one that comes and goes may have two
+            periods[field.name] = math.lcm(periods.get(field.name, 1), exchange.period)
     static = [f.name for e in exchanges if e.target == worker for f in e.static]
     known = [*static, *periods]
     fields = tuple(_read_names(found["fields"], known)) if "fields" in found else tuple(known)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from coupler.routing.decomposition import decompose
+from coupler.routing.decomposition import Box, decompose
 from coupler.spec import CouplingSpec, ExchangeSpec
 from coupler.spec.exchanges import mirror_error
 from ml_server.errors import AnswerError
@@ -54,6 +54,23 @@ class Fit:
                     f"cells, but the box of rank {rank} begins at x {box.x0}, y {box.y0}, so that "
                     f"it would not answer as one rank does; expected multiples of {block}: choose "
                     "other ranks or another decomposition"
+                )
+        return self._size_error(boxes)
+
+    def _size_error(self, boxes: Sequence[Box]) -> str | None:
+        """Why the answers in an array of one of these boxes are others; None if they are not."""
+        assert self.field is not None
+        block, remainders = self.field.block or 1, self.field.remainders
+        halo = max(e.halo for e in self.spec.incoming(self.worker))
+        for rank, box in enumerate(boxes):
+            nx, ny = box.nx + 2 * halo, box.ny + 2 * halo
+            if box.cells and not {nx % block, ny % block} <= {*remainders}:
+                return (
+                    f"{self.spec.component(self.worker).place}: {self.predictor} works in blocks "
+                    f"of {block} x {block} cells, and the array of rank {rank}, with its halo of "
+                    f"{halo}, has {nx} x {ny}, in which it has other answers, or none; expected "
+                    f"sizes that divided by {block} leave {' or '.join(map(str, remainders))}: "
+                    "choose another halo, other ranks or another decomposition"
                 )
         return None
 
@@ -103,7 +120,9 @@ def fit_halos(spec: CouplingSpec, worker: str, predictor: Predictor) -> Fit:
     excess = []
     for exchange, need in zip(spec.incoming(worker), needs, strict=True):
         _check_width(exchange, need, predictor, field)
-        if exchange.halo > need and not any(field.crops.values()) and not field.is_global:
+        # a halo may have to be wider for the sizes of arrays
+        spare = 1 if len(field.remainders) == field.block else field.block or 1
+        if exchange.halo >= need + spare and not any(field.crops.values()) and not field.is_global:
             excess.append((exchange, need))
     place = spec.component(worker).place
     texts = tuple(f"{place}: {remark}" for remark in remarks if remark)

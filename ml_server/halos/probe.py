@@ -71,14 +71,19 @@ def asker(predictor: Predictor, outputs: Sequence[str], limit: float | None = No
     return ask
 
 
-def _function(predictor: Predictor) -> Callable[[Mapping[str, Any]], Any]:
-    """What answers to NumPy arrays by name."""
+def copied(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A copy of a predictor's function, or itself where it refuses."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's, of its own exported programs
-            function = copy.deepcopy(predictor.function)
+            return copy.deepcopy(function)
     except Exception:  # whatever a user's class raises
-        function = predictor.function
+        return function
+
+
+def _function(predictor: Predictor) -> Callable[[Mapping[str, Any]], Any]:
+    """What answers to NumPy arrays by name."""
+    function = copied(predictor.function)
     if not predictor.uses_torch:
         return lambda arguments: function(**arguments)
     import torch
@@ -303,16 +308,25 @@ def levels_are_alike(ask: Ask, inputs: Sequence[Input], probe: Probe) -> bool:
     levels = {item.levels for item in inputs} - {1}
     if len(levels) != 1:
         return not levels
-    arrays = probe.arrays(0)
-    last = {n: a[-1:].copy() if n not in ("date", "cell") else a for n, a in arrays.items()}
-    try:
-        alone = ask(last)
-    except Exception:  # the network counts its channels
-        return False
-    return all(
-        len(alone[name]) == 1
-        and len(answer) in levels
-        and alone[name].shape[1:] == answer.shape[1:]
-        and not differs(alone[name], answer[-1:], probe.rounding).any()
-        for name, answer in probe.answers(0).items()
-    )
+    arrays, whole = probe.arrays(0), probe.answers(0)
+    for level in range(max(levels)):
+        # each: one may read the level above it, another the one below
+        one = {n: _level(n, a, level) for n, a in arrays.items()}
+        try:
+            alone = ask(one)
+        except Exception:  # the network counts its channels
+            return False
+        for name, answer in whole.items():
+            there = answer[level : level + 1]
+            if len(answer) not in levels or alone[name].shape != there.shape:
+                return False
+            if differs(alone[name], there, probe.rounding).any():
+                return False
+    return True
+
+
+def _level(name: str, array: Any, level: int) -> Any:
+    """A copy of one level of a field; of a field of one level that."""
+    if name in RESERVED:
+        return array
+    return array[level : level + 1].copy() if len(array) > 1 else array.copy()

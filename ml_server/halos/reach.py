@@ -43,6 +43,7 @@ class ReceptiveField:
     array. `crops`: by answer, how much narrower it is than the inputs on each side. `block`: the
     same values moved by so many cells give the same answers, moved; more than 1 for networks that
     pool and interpolate, None if answers depend on where in the array a cell lies.
+    `remainders`: of an array's size, divided by the block: those with which answers are the same.
     `levels_alike`: every level's answer is that of the level alone.
     """
 
@@ -52,6 +53,7 @@ class ReceptiveField:
     block: int | None
     levels_alike: bool
     remarks: tuple[str, ...] = ()
+    remainders: tuple[int, ...] = (0,)
 
     @property
     def reach(self) -> Reach:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -134,9 +134,9 @@ class _Measurement:
 
     def field(self, levels_alike: bool) -> ReceptiveField:
         moves = [self._moves(axis) for axis in AXES]
-        found = [move for move in moves if move is not None]
-        margin = max((margin for _, margin in found), default=0)
-        block = math.lcm(*(shift for shift, _ in found)) if len(found) == len(AXES) else None
+        still = [move for move in moves if move is not None]
+        margin = max((margin for _, margin in still), default=0)
+        block = math.lcm(*(shift for shift, _ in still)) if len(still) == len(AXES) else None
         reaches = self._reaches(block)
         if block is not None and all(reach.bounded for reach in reaches.values()):
             enough = self._enough(reaches, block)
@@ -147,7 +147,31 @@ class _Measurement:
             raise Unmeasurable("its answers depend on what it was asked before")
         crops = {name: probe.crop(name, answer) for name, answer in probe.answers(0).items()}
         remarks = tuple(dict.fromkeys(self.remarks))
-        return ReceptiveField(reaches, margin, crops, block, levels_alike, remarks)
+        found = ReceptiveField(reaches, margin, crops, block, levels_alike, remarks)
+        return found if found.is_global else replace(found, remainders=self._remainders(found))
+
+    def _remainders(self, field: ReceptiveField) -> tuple[int, ...]:
+        """See ReceptiveField. Networks that interpolate to a size that is given have other answers
+        in arrays that are no whole blocks, or refuse them."""
+        block = field.block or 1
+        alike = [
+            {(size + more) % block for more in range(block) if self._as_in(axis, more, field.halo)}
+            for axis, size in self.sizes.items()
+        ]
+        return tuple(sorted(set.intersection(*alike)))
+
+    def _as_in(self, axis: Axis, more: int, halo: int) -> bool:
+        """Whether answers are the same in an array that is longer by `more` cells, but for `halo`
+        cells at its edges."""
+        if more == 0:  # also where few answers are not 0, so that the margin is wide by chance
+            return True
+        probe = self._along(axis, self.sizes[axis])
+        longer = self._along(axis, self.sizes[axis] + more)
+        try:
+            margin = _margin(probe, probe.answers(0), longer.answers(0), axis, 0)
+        except Exception:  # such sizes it refuses, or its answers have others
+            return False
+        return margin is not None and margin <= halo
 
     def _probe(self, ny: int, nx: int) -> Probe:
         if (ny, nx) not in self.probes:

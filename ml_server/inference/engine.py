@@ -7,6 +7,7 @@ What it does to the process (threads, allocator) it does at the first call or wa
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -32,6 +33,7 @@ from ml_server.inference.warm_up import undisturbed
 ByName = Callable[[Any], Mapping[str, Any]]  # what a network returned -> its answers
 HALF = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 BUDGET = 5.0  # [s] of trying chunks
+SAME = 1e-3, 5e-2  # of the largest answer, full and half precision: chunks may change no more
 WORTH = 0.95  # of the time of all levels at once: a chunk that saves less is not taken
 
 
@@ -50,6 +52,7 @@ class Engine:
         self.tried: dict[int, float] = {}  # [s] for all levels, of each chunk
         self.held = 0  # [bytes] page-locked
         self.warmed = "no warm-up"  # how long it took, or why it failed
+        self.is_warm = False
         self._side: HostSide | DeviceSide | None = None
 
     def __str__(self) -> str:
@@ -83,7 +86,8 @@ class Engine:
         self.module.to(self.device)
         dtype = None  # a module that casts takes fields as they come
         if not getattr(self.module, "casts", False):
-            dtype = next((p.dtype for p in self.module.parameters()), None)
+            floats = (p.dtype for p in self.module.parameters() if p.is_floating_point())
+            dtype = next(floats, None)  # not of whole or complex ones, which networks may have, too
         function: Callable[..., Any] = self.module
         if self.inference.compile and compiled:
             # weights do not change: folding them into the code is most of the gain
@@ -97,7 +101,7 @@ class Engine:
             )
         else:
             self._side = HostSide(function, dtype)
-        if isinstance(self.inference.chunk, int):
+        if isinstance(self.inference.chunk, int) and self._may_be_cut:
             self.chunk = self.inference.chunk
 
     def __call__(
@@ -147,6 +151,7 @@ class Engine:
             # a network may refuse values that are made up; what it says to real ones counts
             self.warmed = f"warm-up failed: {text}"
         else:
+            self.is_warm = True
             self.warmed = f"warm-up {time.perf_counter() - begun:.2g} s"
 
     def _warm_up(self, arguments: Mapping[str, Any], by_name: ByName) -> None:
@@ -156,28 +161,56 @@ class Engine:
             self(arguments, by_name)
 
     def _calibrate(self, arguments: Mapping[str, Any], by_name: ByName) -> None:
-        """Try a few chunks, as long as the budget lasts; keep the fastest."""
+        """Try a few chunks, as long as the budget lasts; keep the fastest. None is taken where a
+        chunk changes answers, since a network keeps a state of all levels or their statistics, or
+        where it takes no other number of levels."""
         levels, begun = self._levels(arguments), time.perf_counter()
         sizes = [0, *(size for size in (1, 2, 4, 8, 16, 32) if size < levels)]
-        for size in sizes if levels > 1 else []:
+        if levels < 2:
+            return
+        whole = self._kept_answers(arguments, by_name)
+        if not _alike(whole, self._kept_answers(arguments, by_name), 0.0):
+            return
+        for size in sizes:
             if time.perf_counter() - begun > BUDGET:
                 break
-            self.chunk = size
-            self(arguments, by_name)
+            if not self._may_take(size, whole, arguments, by_name):
+                self.tried.clear()
+                break
             self.tried[size] = min(self._seconds(arguments, by_name) for _ in range(3))
         self.chunk = 0
         if self.tried:
             best = min(self.tried, key=lambda size: self.tried[size])
             self.chunk = best if self.tried[best] < WORTH * self.tried[0] else 0
 
+    def _may_take(
+        self, size: int, whole: Mapping[str, Any], arguments: Mapping[str, Any], by_name: ByName
+    ) -> bool:
+        """Whether answers stay those of the `whole` with chunks of `size`, which are set."""
+        self.chunk = size
+        try:
+            answers = self._kept_answers(arguments, by_name)
+        except Exception:  # such as a file that was exported for so many levels
+            return False
+        return _alike(whole, answers, SAME[self.inference.precision in HALF])
+
+    def _kept_answers(self, arguments: Mapping[str, Any], by_name: ByName) -> dict[str, Any]:
+        """To copies of `arguments`, in which a network may work, and no part of its memory."""
+        fresh = {n: a.copy() if isinstance(a, np.ndarray) else a for n, a in arguments.items()}
+        return {name: copy.deepcopy(answer) for name, answer in self(fresh, by_name).items()}
+
     def _seconds(self, arguments: Mapping[str, Any], by_name: ByName) -> float:
         begun = time.perf_counter()
         self(arguments, by_name)
         return time.perf_counter() - begun
 
+    @property
+    def _may_be_cut(self) -> bool:
+        return bool(getattr(self.module, "levels_independent", False))
+
     def _levels(self, arguments: Mapping[str, Any]) -> int:
         """How many levels may be cut; 1 where they must not."""
-        if not getattr(self.module, "levels_independent", False):
+        if not self._may_be_cut:
             return 1
         fields = (a for a in arguments.values() if isinstance(a, np.ndarray) and a.ndim == 3)
         counts = {len(field) for field in fields} - {1}
@@ -200,3 +233,15 @@ class Engine:
             return nullcontext()
         cached = not self.inference.cuda_graph  # a graph must not hold what leaves with the context
         return torch.autocast(self.device.type, half, cache_enabled=cached)
+
+
+def _alike(some: Mapping[str, Any], others: Mapping[str, Any], tolerance: float) -> bool:
+    """Whether answers differ by no more than `tolerance`, of the largest; NaN equals NaN."""
+    for name, one in some.items():
+        other = others[name]
+        if not isinstance(one, torch.Tensor) or one.shape != other.shape:
+            continue  # no answer: the caller judges it
+        largest = float(one.nan_to_num(0.0, 0.0, 0.0).abs().max()) if one.numel() else 0.0
+        if not torch.allclose(one, other, rtol=0, atol=tolerance * largest, equal_nan=True):
+            return False
+    return True

@@ -6,19 +6,21 @@ from __future__ import annotations
 import copy
 import random
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-Buffers = dict[str, tuple[torch.Tensor, torch.Tensor]]  # each, and what it held
+Kept = dict[str, tuple[Any, Callable[[], Any]]]  # each, and what gives it its contents again
 Shapes = Mapping[str, tuple[tuple[int, ...], str]]  # by name: shape and dtype
 
-PLAIN = (int, float, complex, str, bytes, type(None))
-COPIED = (np.ndarray, np.generic, np.random.Generator, torch.Tensor, torch.Generator)
+GENERATORS = (np.random.Generator, np.random.RandomState, random.Random, torch.Generator)
+ARRAYS = (np.ndarray, np.generic, torch.Tensor)
+PLAIN = (int, float, complex, str, bytes, type(None), *ARRAYS, *GENERATORS)
 
 
 def made_up(shapes: Shapes) -> dict[str, NDArray[Any]]:
@@ -46,30 +48,78 @@ def undisturbed(module: torch.nn.Module) -> Iterator[None]:
         for generator, seed, offset in devices:
             generator.manual_seed(seed)
             generator.set_offset(offset)
-        for part, buffers, attributes in parts:
-            _put_back(part, buffers, attributes)
+        with torch.inference_mode():  # in which some of the tensors may have been made
+            for part, buffers, attributes in parts:
+                _put_back(part, buffers, attributes)
 
 
-def _put_back(part: torch.nn.Module, buffers: Buffers, attributes: dict[str, Any]) -> None:
-    for name, (buffer, before) in buffers.items():
-        buffer.copy_(before)
-        if getattr(part, name) is not buffer and not isinstance(part, torch.jit.ScriptModule):
+def _put_back(part: torch.nn.Module, buffers: Kept, attributes: Kept) -> None:
+    for name, (buffer, fill) in buffers.items():
+        fill()
+        if getattr(part, name) is not buffer:
             setattr(part, name, buffer)
-    added = [name for name, value in vars(part).items() if _is_own(name, value)]
-    for name in added:
+    for name in [name for name in part._buffers.keys() if name not in buffers]:  # noqa: SIM118
+        delattr(part, name)  # TorchScript's buffers are no dict
+    for name in [name for name, value in vars(part).items() if _is_own(name, value)]:
         if name not in attributes:
             del vars(part)[name]
-    vars(part).update(attributes)
+    for name, (value, fill) in attributes.items():
+        fill()
+        vars(part)[name] = value
 
 
-def _buffers(part: torch.nn.Module) -> Buffers:
-    return {name: (b, b.clone()) for name, b in part.named_buffers(recurse=False)}
+def _buffers(part: torch.nn.Module) -> Kept:
+    """Also those that are None until the first call."""
+    return {name: (buffer, _filling(buffer)) for name, buffer in part._buffers.items()}
 
 
-def _attributes(module: torch.nn.Module) -> dict[str, Any]:
-    """Copies of what a user's module counts or remembers in plain Python or arrays."""
+def _attributes(module: torch.nn.Module) -> Kept:
+    """What a user's module counts or remembers in plain Python or arrays."""
     own = {name: value for name, value in vars(module).items() if _is_own(name, value)}
-    return copy.deepcopy(own)
+    return {name: (value, _filling(value)) for name, value in own.items()}
+
+
+def _filling(value: Any) -> Callable[[], Any]:
+    """What gives `value` the contents again that it has now. The object stays: others, such as a
+    module inside, may hold it too."""
+    if isinstance(value, torch.Tensor):
+        # nobody can write into one that was expanded
+        written = value.layout is torch.strided and 0 not in value.stride()
+        return partial(value.copy_, value.detach().clone()) if written else _nothing
+    if isinstance(value, np.ndarray):
+        return partial(np.copyto, value, value.copy()) if value.flags.writeable else _nothing
+    if isinstance(value, GENERATORS):
+        return _seeding(value)
+    if isinstance(value, (list, deque, set)):
+        return partial(_fill, value, list(value), list(map(_filling, value)))
+    if isinstance(value, dict):
+        return partial(_fill, value, dict(value), list(map(_filling, value.values())))
+    return partial(_fill, None, (), list(map(_filling, value if isinstance(value, tuple) else ())))
+
+
+def _fill(container: Any, items: Any, fillings: list[Callable[[], Any]]) -> None:
+    for fill in fillings:
+        fill()
+    if isinstance(container, (list, deque)):
+        container.clear()
+        container.extend(items)
+    elif container is not None:
+        container.clear()
+        container.update(items)
+
+
+def _seeding(generator: Any) -> Callable[[], Any]:
+    """As `_filling`, of a generator of random numbers."""
+    if isinstance(generator, np.random.Generator):
+        bits = generator.bit_generator
+        return partial(setattr, bits, "state", copy.deepcopy(bits.state))
+    if isinstance(generator, random.Random):
+        return partial(generator.setstate, generator.getstate())
+    return partial(generator.set_state, generator.get_state())
+
+
+def _nothing() -> None:
+    pass
 
 
 def _is_own(name: str, value: Any) -> bool:
@@ -82,7 +132,7 @@ def _is_plain(value: Any) -> bool:
         return all(map(_is_plain, value))
     if isinstance(value, dict):
         return all(map(_is_plain, value)) and all(map(_is_plain, value.values()))
-    return isinstance(value, PLAIN + COPIED) and not isinstance(value, torch.nn.Parameter)
+    return isinstance(value, PLAIN) and not isinstance(value, torch.nn.Parameter)
 
 
 TORCH_S = frozenset(vars(torch.nn.Module()))  # attributes that every module has

@@ -30,7 +30,8 @@ class Mapped(torch.nn.Module):
         self.channels = channels
         self.dtype = dtype
         self.halo = getattr(network, "halo", None)
-        self.levels_independent = channels.levels_independent
+        independent = getattr(network, "levels_independent", True)
+        self.levels_independent = bool(independent) and channels.levels_independent
         for (field, statistic), numbers in channels.constants().items():
             self.register_buffer(f"{field}_{statistic}", torch.from_numpy(numbers), False)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn.parameter import is_lazy
 
 from coupler.spec import PredictorSpec
 from coupler.spec.document import hint
@@ -105,7 +106,8 @@ def _differences(
     shapes = [
         f"'{name}': got {tuple(got[name].shape)}, expected {tuple(weight.shape)}"
         for name, weight in expected.items()
-        if name in got and got[name].shape != weight.shape
+        # a lazy module's have no shape before they are loaded
+        if name in got and not is_lazy(weight) and got[name].shape != weight.shape
     ]
     kinds = (("it lacks", lacking), ("the class has no", unknown), ("shape of", shapes))
     return [f"{text} {_shorten(names)}" for text, names in kinds if names]

@@ -85,6 +85,36 @@ def nan(u, v):
 """
 
 
+def test_two_exchanges_with_masks_in_one_line(here: Path) -> None:
+    """Both are at one place of the spec, and each has its own mask."""
+
+    def there(name: str) -> dict[str, Any]:
+        mask = f"mask_{name}"
+        return {
+            **{"from": "model", "to": "worker", "grid": "g", "regrid": {"to": "other"}},
+            **{"fields": {name: {"mask": mask}}, "static": {mask: {}}},
+        }
+
+    back = {"from": "worker", "to": "model", "grid": "g", "regrid": {"from": "other"}}
+    edges = {"lon": list(range(9)), "lat": list(range(7))}
+    loaded = {
+        "run": {"dt": 60, "time_limit": 60},
+        "components": {
+            "model": {"command": "model"},
+            "worker": {"worker": True, "predictor": {"python": "sums:total"}},
+        },
+        "grids": {
+            "g": {"size": {"x": 8, "y": 6, "z": 1}, "geometry": edges},
+            "other": {"coarsen": "g", "by": 2},
+        },
+        "exchanges": [there("a"), there("b"), back | {"fields": ["c"]}],
+    }
+    (here / "sums.py").write_text("def total(a, b):\n    return {'c': a + b}\n")
+    path = here / "line.yaml"
+    path.write_text(yaml.safe_dump(loaded, default_flow_style=True, width=10_000))
+    assert main(["fake", str(path), "--steps", "2"]) == 0
+
+
 @pytest.mark.parametrize(
     ("predictor", "keys", "message"),
     [

@@ -203,6 +203,22 @@ def test_a_job_that_fails_leaves_what_was_recorded(
         assert not record.complete
 
 
+def test_a_network_that_needs_less_than_was_recorded(
+    two_workers: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (two_workers / "frugal.py").write_text("def f(u):\n    return {'su': u * 0}\n")
+    loaded = recording(predictor=None)
+    loaded["components"]["closure"]["predictor"] = {"python": "frugal:f"}
+    there, back = loaded["exchanges"]
+    there["fields"] = {"u": there["fields"]["u"]}
+    there["static"].pop("mask_v")
+    back["fields"].pop("sv")
+    path = two_workers / "frugal.yaml"
+    path.write_text(yaml.safe_dump(loaded))
+    assert main(["replay", str(path), str(two_workers / "closure_record_0")]) == 1
+    assert re.search(r"su\s.* 1.000e\+00 .*differs", capsys.readouterr().out)
+
+
 def test_mistakes_of_a_replay(two_workers: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def said(loaded: dict[str, Any], *arguments: str) -> str:
         path = two_workers / "wrong.yaml"
@@ -227,3 +243,12 @@ def test_mistakes_of_a_replay(two_workers: Path, capsys: pytest.CaptureFixture[s
     assert "--component: no 'clojure'; did you mean 'closure'" in said(
         recording(), base, "--component", "clojure"
     )
+    seldom = recording()
+    for exchange in seldom["exchanges"]:
+        exchange["every"] = "2 steps"
+    assert "every: got 1200 s, but the record holds 'su' of 600 s; expected" in said(seldom, base)
+    other = recording()
+    (two_workers / "curls.py").write_text("def f(u, v):\n    return {'curl': u}\n")
+    other["components"]["closure"]["predictor"] = {"python": "curls:f"}
+    other["exchanges"][1]["fields"] = {"curl": {}}
+    assert "the record has no answers to compare with" in said(other, base)

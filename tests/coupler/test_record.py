@@ -6,9 +6,10 @@ from __future__ import annotations
 import os
 import resource
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,12 @@ class Run:
         wide = np.pad(whole, ((0, 0), (HALO, HALO), (HALO, HALO)), constant_values=9.0)
         return wide[:, box.y0 : box.y1 + 2 * HALO, box.x0 : box.x1 + 2 * HALO]
 
-    def step(self, date: int, ranks: range | None = None) -> None:
+    def step(
+        self,
+        date: int,
+        ranks: range | None = None,
+        compute: Callable[[], object] = lambda: None,
+    ) -> None:
         there, back = self.spec.exchanges
         for rank in ranks or range(self.split.ranks):
             recorder, box = self.recorders[rank], self.split.box(rank)
@@ -84,6 +90,7 @@ class Run:
             recorder.take(date, there, inputs)
             for array in inputs.values():
                 array[...] = -1  # as a network may do
+            compute()
             own = np.s_[:, box.y0 : box.y1, box.x0 : box.x1]
             answers = {"b": value(date, "b")[own], "c": value(date, "c_answer")[own]}
             recorder.take(date, back, answers)
@@ -219,9 +226,44 @@ def test_an_existing_file_is_not_overwritten(here: Path) -> None:
         assert record.dates.tolist() == [20]
 
 
+def test_files_that_an_earlier_run_of_more_ranks_left(here: Path) -> None:
+    for ranks in (4, 2):
+        run = Run(spec_with(here, {"overwrite": True}), ranks)
+        run.step(0)
+        run.close()
+    with pytest.raises(
+        RecordError, match=r"files of ranks 2, 3 are of another run, .* remove them"
+    ):
+        open_record(here)
+    for rank in (2, 3):
+        (here / f"worker_record_0.rank000{rank}.nc").unlink()
+    with open_record(here) as record:
+        assert_holds(record, [0])
+
+
 def test_a_directory_that_is_not_there(here: Path) -> None:
     with pytest.raises(CouplingError, match=r"got no directory .*nowhere, expected one"):
         Run(spec_with(here, {"file": "nowhere/r"}))
+
+
+def test_a_field_that_comes_less_often_than_it_goes(here: Path) -> None:
+    often = EXCHANGES[0] | {"fields": ["a"]}
+    seldom = {"from": "model", "to": "worker", "fields": ["c"], "every": "3 steps"}
+    exchanges = [often, seldom, EXCHANGES[1]]
+    record = spec_with(here, {"fields": ["c"]}, exchanges=exchanges).component("worker").record
+    assert record is not None
+    assert record.period == 3 * DT
+
+
+def test_a_spec_in_one_line(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its exchanges are all at one place."""
+    in_one_line = partial(yaml.safe_dump, default_flow_style=True, width=10_000)
+    monkeypatch.setattr(yaml, "safe_dump", in_one_line)
+    run = Run(spec_with(here))
+    run.step(0)
+    run.close()
+    with open_record(here) as record:
+        assert_holds(record, [0])
 
 
 @contextmanager
@@ -272,6 +314,24 @@ def test_a_slow_disk_may_make_it_skip(here: Path) -> None:
         first, second = (file.dates.tolist() for file in record.segments[0].files)
         assert (first, second) == ([0, 10, 20, 30, 100, 110], [0, 10, 100, 110])
         assert_holds(record, second)
+
+
+def test_a_date_is_skipped_whole(here: Path) -> None:
+    """The disk has room again when the answer is there, but the inputs were left out."""
+    run = Run(spec_with(here, {"buffer": 1, "when_slow": "skip"}), 1)
+    recorder = run.recorders[0]
+    with stopped_writer(recorder):
+        run.step(0)
+
+        def compute() -> None:
+            os.kill(recorder.process.pid, signal.SIGCONT)
+            run.settle()
+
+        run.step(10, compute=compute)
+    run.step(20)
+    assert "recorded 2 dates" in run.close()[0]
+    with open_record(here) as record:
+        assert_holds(record, [0, 20])
 
 
 @pytest.mark.parametrize("flush", [1, 100])

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coupler.fallback import Fallback
 from coupler.step import Step, require_finite
 from coupler.world import CouplingError
 
@@ -147,3 +148,15 @@ def test_large_finite_values_pass() -> None:
     require_finite({"u": np.full(SHAPE, 3e38, np.float32)}, "input")
     require_finite({"u": np.array([[[1e308, 1e308, -1e308]]])}, "input")
     require_finite({"u": np.zeros((2, 0, 0))}, "input")
+
+
+def test_an_answer_too_large_for_the_wire_is_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is finite, but would arrive as infinite."""
+    fallback = Fallback("hold", "closure")
+    for number, largest in enumerate((2.0, 1e39, 3.0)):
+        step = Step(number, 0, {}, {"s": np.zeros((1, 2, 2), np.float32)}, {"s": 0})
+        answer = np.full((1, 2, 2), largest)
+        fallback.answer(step, lambda answer=answer: {"s": answer})
+        assert step.answer("s").max() == (2.0 if number == 1 else largest)
+    fallback.close()
+    assert "1 of 3 answers failed" in capsys.readouterr().err

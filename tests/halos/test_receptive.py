@@ -6,6 +6,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -318,6 +319,22 @@ def test_levels_as_channels() -> None:
     found = field_of(Columns().eval())
     assert found.reach == Reach(1, 1, 0, 0)
     assert not found.levels_alike
+
+
+@pytest.mark.parametrize("there", [0, 1, 2, 3])
+def test_levels_that_read_another(there: int) -> None:
+    """Above, below or between: all of them must be asked to find the one that does."""
+    fields = [replace(item, levels=4) for item in FIELDS]
+
+    def function(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+        answer = u.copy()
+        if len(u) == 4:
+            answer[there] += np.roll(v[(there + 1) % 4], 3, axis=1)
+        return answer
+
+    found = measure(predictor(function), fields, ("s",))
+    assert not found.levels_alike
+    assert found.reach == Reach(west=3)
 
 
 def test_date_and_cell_are_given() -> None:

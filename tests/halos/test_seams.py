@@ -20,6 +20,7 @@ from coupled.gyre import spec as gyre_spec
 from coupler.command.cli import main
 from coupler.command.fitting import load_fitted
 from coupler.command.plan import with_ranks
+from coupler.routing.decomposition import decompose
 from coupler.spec import CouplingSpec
 from coupler.spec.load import load_spec
 from halos.networks import Closure, Padded, predictor
@@ -150,6 +151,57 @@ def test_blocks_and_seams(tmp_path: Path) -> None:
     assert "works in blocks of 4 x 4 cells, but the box of rank 1 begins at x 10, y 0" in error
     with pytest.raises(PredictorError, match="for a box of 24 x 10 cells, expected as many"):
         compare_seams(network, fit)
+
+
+class Skips(nn.Module):
+    """Pools by 2, and interpolates to the size before: other sizes are stretched a little."""
+
+    def forward(self, fields: torch.Tensor) -> torch.Tensor:
+        coarse = nn.functional.max_pool2d(fields, 2)
+        return (fields + nn.functional.interpolate(coarse, size=fields.shape[2:]))[:, :1]
+
+
+class Pads(nn.Module):
+    """The same, but what is added to fill a block is taken away again."""
+
+    def forward(self, fields: torch.Tensor) -> torch.Tensor:
+        ny, nx = fields.shape[2:]
+        coarse = nn.functional.max_pool2d(fields, 2, ceil_mode=True)
+        return (fields + nn.functional.interpolate(coarse, scale_factor=2)[..., :ny, :nx])[:, :1]
+
+
+class Refuses(nn.Module):
+    def forward(self, fields: torch.Tensor) -> torch.Tensor:
+        coarse = nn.functional.max_pool2d(fields, 2)
+        return (fields + nn.functional.interpolate(coarse, scale_factor=2))[:, :1]
+
+
+@pytest.mark.parametrize(("kind", "whole"), [(Skips, True), (Pads, False), (Refuses, True)])
+def test_arrays_that_are_no_whole_blocks(
+    tmp_path: Path, kind: type[nn.Module], whole: bool
+) -> None:
+    """Boxes of 2 x 2 ranks on 25 x 24 begin at multiples of 2, but the last's columns are 13."""
+    network = predictor(Closure(kind()))
+    spec = small(tmp_path, size=(25, 24, 1))
+    boxes = decompose("closure", 25, 24, 4)
+    assert {boxes.box(rank).nx for rank in range(4)} == {12, 13}
+    fit = fit_halos(spec, "closure", network)
+    assert fit.field is not None
+    assert (fit.field.block, fit.field.remainders) == (2, (0,) if whole else (0, 1))
+    error = fit.ranks_error(4)
+    if whole:
+        assert error is not None
+        assert "the array of rank 1, with its halo of 1, has 15 x 14, in which it has oth" in error
+        assert "expected sizes that divided by 2 leave 0: choose another halo" in error
+        if kind is Skips:
+            assert not compare_seams(network, fit).passed
+    else:
+        assert error is None
+        assert compare_seams(network, fit).passed
+    even = small(tmp_path, size=(24, 24, 1))
+    fit = fit_halos(even, "closure", network)
+    assert fit.ranks_error(4) is None
+    assert compare_seams(network, fit).passed
 
 
 def test_a_large_grid_has_a_stand_in(tmp_path: Path) -> None:

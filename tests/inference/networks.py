@@ -31,6 +31,12 @@ class Closure(torch.nn.Module):
         return {"su": forcing[:, 0], "sv": forcing[:, 1]}
 
 
+class Double(Closure):
+    def __init__(self) -> None:
+        super().__init__()
+        self.double()
+
+
 class Remembering(torch.nn.Module):
     """Draws random numbers and keeps a sum, in the ways that modules keep things."""
 

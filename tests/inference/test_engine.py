@@ -172,7 +172,9 @@ def test_levels_are_cut_only_where_the_network_says_so() -> None:
 
     arguments = {name: array for name, array in fields().items() if name != "v"}
     module = Counts()
-    engine(module, chunk=2)(arguments, lambda answer: {"su": answer})
+    run = engine(module, chunk=2)
+    run(arguments, lambda answer: {"su": answer})
+    assert "all levels at once" in str(run)
     module.levels_independent = True  # type: ignore[assignment]
     engine(module, chunk=2)(arguments, lambda answer: {"su": answer})
     assert lengths == [(5, 1), (2, 1), (2, 1), (1, 1)]
@@ -194,6 +196,99 @@ def test_warm_up_leaves_no_trace() -> None:
     assert run(warm=True) == run(warm=False)
 
 
+class LateBuffer(torch.nn.Module):
+    """The size of what it remembers is that of its first fields."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("state", None)
+
+    def forward(self, u: torch.Tensor) -> torch.Tensor:
+        before = torch.zeros_like(u) if self.state is None else self.state
+        self.state = before / 2 + u
+        return self.state
+
+
+class RegistersLate(torch.nn.Module):
+    def forward(self, u: torch.Tensor) -> torch.Tensor:
+        if not hasattr(self, "state"):
+            self.register_buffer("state", torch.zeros_like(u))
+        self.state = self.state / 2 + u
+        return self.state
+
+
+class Shares(torch.nn.Module):
+    """A module inside looks at the same list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.past: list[torch.Tensor] = []
+        self.child = torch.nn.Module()
+        self.child.past = self.past
+
+    def forward(self, u: torch.Tensor) -> torch.Tensor:
+        self.past.append(u.clone())
+        return torch.stack(self.child.past).sum(0)
+
+
+class Draws(torch.nn.Module):
+    """From every kind of generator; `expanded` is one that nobody can write into."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.legacy = np.random.RandomState(1)
+        self.plain = random.Random(2)
+        self.nested = {"torch": (torch.Generator().manual_seed(3),)}
+        self.expanded = torch.ones(1).expand(4)
+
+    def forward(self, u: torch.Tensor) -> torch.Tensor:
+        noise = self.legacy.random() + self.plain.random()
+        return self.expanded * noise + u * torch.rand((), generator=self.nested["torch"][0])
+
+
+class Scripted(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("state", torch.zeros(()))
+
+    def forward(self, u: torch.Tensor) -> torch.Tensor:
+        self.state = self.state / 2 + u.mean()
+        return u * 0 + self.state
+
+
+@pytest.mark.parametrize("kind", [LateBuffer, RegistersLate, Shares, Draws, Scripted])
+def test_warm_up_leaves_no_trace_in(kind: type[torch.nn.Module]) -> None:
+    u = {"u": np.ones((2, 4, 4), np.float32)}
+
+    def run(warm: bool) -> list[float]:
+        module = kind().eval()
+        run = engine(torch.jit.script(module) if kind is Scripted else module)
+        if warm:
+            run.warm_up(u, lambda answer: {"su": answer}, Seat())
+            assert "failed" not in run.warmed
+        return [run(u, lambda a: {"su": a})["su"].mean().item() for _ in range(3)]
+
+    assert run(warm=True) == run(warm=False)
+
+
+@pytest.mark.parametrize("other", [torch.tensor([3], dtype=torch.int8), torch.ones(1) * 1j])
+def test_fields_get_the_precision_of_the_real_weights(other: torch.Tensor) -> None:
+    """Quantised and spectral networks have weights of other types, perhaps first."""
+
+    class Mixed(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.other = torch.nn.Parameter(other, requires_grad=False)
+            self.weight = torch.nn.Parameter(torch.ones(1))
+
+        def forward(self, u: torch.Tensor) -> torch.Tensor:
+            return u * self.weight
+
+    answer = engine(Mixed())({"u": np.full((1, 4, 4), 0.7)}, lambda a: {"su": a})["su"]
+    assert answer.dtype == torch.float32
+    assert answer[0, 0, 0] == torch.tensor(0.7)
+
+
 def test_calibration_takes_the_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that counts the network's calls is slowest where there are most; here the levels
     of a call cost quadratically, so that two at a time are best."""
@@ -211,6 +306,71 @@ def test_calibration_takes_the_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run.tried.keys() == {0, 1, 2, 4}
     assert run.chunk == 2
     assert "2 levels at a time" in str(run)
+
+
+class Recurrent(torch.nn.Module):
+    """What it keeps is of the levels of the last call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("state", None)
+
+    def forward(self, u: torch.Tensor) -> torch.Tensor:
+        new = self.state is None or self.state.shape != u.shape
+        self.state = u.clone() if new else self.state / 2 + u
+        return self.state
+
+
+class Normalised(torch.nn.Module):
+    """With statistics of all levels."""
+
+    def forward(self, u: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.batch_norm(u.unsqueeze(1), None, None, training=True)[:, 0]
+
+
+class InPlace(torch.nn.Module):
+    """Works in an argument that every chunk gets."""
+
+    def forward(self, u: torch.Tensor, eta: torch.Tensor) -> torch.Tensor:
+        return u * eta.mul_(2)
+
+
+class Fixed(torch.nn.Module):
+    """As a file is that was exported for so many levels."""
+
+    def forward(self, u: torch.Tensor) -> torch.Tensor:
+        if len(u) != 4:
+            raise PredictorError("exported for 4 levels")
+        return u
+
+
+@pytest.mark.parametrize("kind", [Recurrent, Normalised, InPlace, torch.nn.Dropout, Fixed])
+def test_levels_are_not_cut_where_that_changes_answers(
+    kind: type[torch.nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = 0.0
+
+    class Costs(torch.nn.Module):
+        """A clock by which one level at a time is fastest."""
+
+        levels_independent = True
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = kind()
+
+        def forward(self, **fields: torch.Tensor) -> torch.Tensor:
+            nonlocal seconds
+            seconds += 1e-3 * len(fields["u"]) ** 2
+            return self.network(*fields.values())
+
+    monkeypatch.setattr("ml_server.inference.engine.time.perf_counter", lambda: seconds)
+    arguments = {"u": np.random.default_rng(1).random((4, 5, 6))}
+    arguments |= {"eta": np.ones((1, 5, 6))} if kind is InPlace else {}
+    run = engine(Costs())
+    run.warm_up(arguments, lambda answer: {"su": answer}, Seat())
+    assert "failed" not in run.warmed
+    assert run.chunk == 0
 
 
 def test_a_network_that_refuses_made_up_values() -> None:

@@ -107,6 +107,11 @@ REFUSED = {
         TORCH,
         "inference.precision: got 'tf32', which only GPUs have; expected full",
     ),
+    "weights of float64": (
+        "inference: {precision: bfloat16}",
+        TORCH.replace("Closure", "Double"),
+        "inference.precision: got 'bfloat16', but the weights of inference.networks:Double are",
+    ),
 }
 
 

@@ -177,3 +177,19 @@ def test_slow_on_step_one(tmp_path: Path, function: str, limit: int) -> None:
     else:
         assert "ocean rank 0: waited 2.0 s for su of date 0 from worker rank" in output
         assert "time_limit" in output
+
+
+def test_what_comes_once_is_not_changed_by_a_network_that_runs_cold(tmp_path: Path) -> None:
+    """A warm-up would have shown it."""
+    (tmp_path / "halving.py").write_text(
+        "import torch\n"
+        "class Halving(torch.nn.Module):\n"
+        "    def forward(self, u, v, mask_u, mask_v):\n"
+        "        mask_v *= 0.5\n"
+        "        return u * 0, v * 0\n"
+    )
+    loaded = spec({"python": "halving:Halving"}, 1)
+    loaded["components"]["closure"]["inference"] = {"warm_up": False}
+    job = run_coupled(tmp_path, namelist(coupled(), STEPS), loaded, 1, 1, check=False)
+    assert job.returncode
+    assert "halving:Halving changes its argument 'mask_v', which comes once" in job.stderr

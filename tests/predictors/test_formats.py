@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -290,6 +291,53 @@ def test_fixed_sizes_that_fit(files: Path) -> None:
     spec, network = loaded(files, {"file": "fitting.pt2"}, ranks=1)
     check_shapes(spec, "closure", network)
     assert np.asarray(network(fields(), ("su", "sv"))["su"]).shape == (NZ, NY + 4, NX + 4)
+
+
+def test_the_state_of_a_lazy_module(tmp_path: Path) -> None:
+    """Its weights have no shape before they are loaded."""
+    (tmp_path / "lazy.py").write_text(
+        "from torch import nn\n"
+        "class Lazy(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.convolution = nn.LazyConv2d(2, 3, padding=1)\n"
+        "    def forward(self, x):\n"
+        "        return self.convolution(x)\n"
+    )
+    convolution = torch.nn.Conv2d(2, 2, 3, padding=1)
+    state = {f"convolution.{name}": w for name, w in convolution.state_dict().items()}
+    torch.save(state, tmp_path / "lazy.pth")
+    _, network = loaded(tmp_path, {"python": "lazy:Lazy", "state": "lazy.pth", **CHANNELS})
+    given = fields()
+    with torch.inference_mode():
+        x = torch.from_numpy(np.stack([given["u"], given["v"]], 1)).float()
+        expected = convolution(x)[:, 1].double().numpy()
+    np.testing.assert_array_equal(np.asarray(network(given, ("su", "sv"))["sv"]), expected)
+
+
+BLOCKS = """
+import torch
+class Blocks(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.calls = 0
+    def forward(self, x):
+        self.calls += 1
+        assert x.shape[2] % 16 == 0 == x.shape[3] % 16, x.shape
+        return x
+"""
+
+
+@pytest.mark.parametrize("size", [28, 60, 92, 124, 188, 316])
+def test_a_network_is_tried_on_a_size_that_it_takes(tmp_path: Path, size: int) -> None:
+    """A network that pools takes multiples of 16 alone, as its box with its halo is; and what it
+    keeps is not of the trial."""
+    (tmp_path / "blocks.py").write_text(BLOCKS)
+    spec, network = loaded(tmp_path, {"python": "blocks:Blocks", **CHANNELS}, ranks=1)
+    grid = replace(spec.exchanges[0].worker_grid, nx=size, ny=size)
+    exchanges = tuple(replace(e, grid=grid) for e in spec.exchanges)
+    check_shapes(replace(spec, exchanges=exchanges), "closure", network)
+    assert network.function.network.calls == 0
 
 
 def test_threads_of_onnxruntime(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:

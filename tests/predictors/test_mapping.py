@@ -165,6 +165,9 @@ def test_levels_may_be_cut_unless_each_has_its_number(numbers: tuple[float, ...]
     channels = ChannelMap(fields, (MappedField("b", ""),), {"b": 2}, "batch")
     mapped = Mapped(torch.nn.Identity(), channels, None)
     assert mapped.levels_independent == (len(numbers) < 2)
+    network = torch.nn.Identity()
+    network.levels_independent = False  # as one that keeps a state says
+    assert not Mapped(network, channels, None).levels_independent
     whole = torch.arange(8.0).reshape(2, 2, 2)
     if mapped.levels_independent:
         parts = [mapped(a=whole[n : n + 1])["b"] for n in range(2)]
