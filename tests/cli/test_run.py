@@ -140,6 +140,27 @@ def test_nobody_reads_on(tmp_path: Path) -> None:
     assert not processes_in(tmp_path)
 
 
+@pytest.mark.parametrize("words", ["plan toy.yaml --json", "slurm toy.yaml --no-load"])
+def test_nobody_reads_a_text(tmp_path: Path, words: str) -> None:
+    """A pipe without a reader: no mistake, and no words of Python."""
+    write_toy(tmp_path)
+    reader, writer = os.pipe()
+    os.close(reader)
+    job = subprocess.run(
+        command(*words.split()),
+        cwd=tmp_path,
+        env=environment(),
+        text=True,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        timeout=60,
+        check=False,
+    )
+    os.close(writer)
+    assert job.returncode == 1
+    assert [line for line in job.stderr.splitlines() if not line.startswith("note ")] == []
+
+
 def test_the_log_cannot_be_written(tmp_path: Path) -> None:
     """A full disk: what the job prints is still shown, and its end is its own."""
     shown: list[str] = []
