@@ -86,6 +86,19 @@ def test_predictor_raises(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("value", ["soon", "-1"])
+def test_a_wrong_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("HALOCLINE_TIME_LIMIT", value)
+    said = f"HALOCLINE_TIME_LIMIT: got '{value}', expected seconds, above 0"
+    assert any(said in line for line in failing(tmp_path, "double")[-3:-1])
+
+
+def test_an_empty_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HALOCLINE_TIME_LIMIT", "")
+    write_toy(tmp_path)
+    assert halocline(tmp_path, "run", "toy.yaml").returncode == 0
+
+
 def test_rank_is_killed(tmp_path: Path) -> None:
     lines = failing(tmp_path, "dies")
     assert "coupled run failed: a rank was ended by signal 9 (SIGKILL)" in lines
