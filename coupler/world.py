@@ -134,8 +134,15 @@ class World:
 
 
 def start_limit() -> float:
-    """HALOCLINE_TIME_LIMIT [s] bounds the waits of the start."""
-    return float(os.environ.get("HALOCLINE_TIME_LIMIT", "120"))
+    """HALOCLINE_TIME_LIMIT [s] bounds the waits of the start. Raises CouplingError."""
+    text = os.environ.get("HALOCLINE_TIME_LIMIT") or "120"
+    try:
+        limit = float(text)
+    except ValueError:
+        limit = 0.0
+    if not limit > 0.0:
+        raise CouplingError(f"HALOCLINE_TIME_LIMIT: got '{text}', expected seconds, above 0")
+    return limit
 
 
 def launched_ranks() -> int:

@@ -98,7 +98,7 @@ module ocean_config
   type, public :: output_config_type
     logical :: grid_file = .true.
     integer :: log_every = 100                     !< [steps]
-    character(word) :: stream_name(max_streams) = ''
+    character(path) :: stream_name(max_streams) = ''     !< last part of a file's name
     integer :: stream_every(max_streams) = 0       !< [steps]
     character(word) :: stream_operation(max_streams) = 'instant'
   end type output_config_type

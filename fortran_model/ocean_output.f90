@@ -4,15 +4,16 @@
 !> Sums are not in restarts: an average that a restart cuts covers the steps after it, and its time
 !> bounds say so.
 module ocean_output
-  use netcdf, only: nf90_get_var, nf90_inq_dimid, nf90_inq_varid, nf90_inquire_dimension, nf90_open, &
-    nf90_put_var, nf90_sync, nf90_write
+  use netcdf, only: nf90_get_att, nf90_get_var, nf90_inq_dimid, nf90_inq_varid, nf90_inquire_dimension, &
+    nf90_open, nf90_put_var, nf90_sync, nf90_write
   use ocean_config, only: config_type, max_streams, word
   use ocean_domain, only: domain_type, gather_to_root, global_any
   use ocean_grid, only: grid_type
+  use ocean_job, only: abort_run
   use ocean_kinds, only: dates, wp
-  use ocean_netcdf, only: check, close_file, write_field
+  use ocean_netcdf, only: check, close_file, has_variable, write_field
   use ocean_state, only: state_type
-  use ocean_stream_file, only: create_stream_file, write_grid_file
+  use ocean_stream_file, only: cell_methods, create_stream_file, write_grid_file
   implicit none (type, external)
   private
 
@@ -82,6 +83,7 @@ contains
       call create_stream_file(config, domain, grid, stream%file, stream%average, stream%id)
     else if (domain%rank == 0) then
       call check(nf90_open(stream%file, nf90_write, stream%id), stream%file, 'cannot open it')
+      call require_same_stream(config, stream)
       call check(nf90_inq_dimid(stream%id, 'time', dimension), stream%file, 'time')
       call check(nf90_inquire_dimension(stream%id, dimension, len=length), stream%file, 'time')
       allocate (times(length))
@@ -90,6 +92,26 @@ contains
       stream%record = count(times < state%date)   ! what a longer earlier run wrote is overwritten
     end if
   end subroutine open_stream
+
+  !> A run that goes on in a file must have what is in it: nothing else would say which record is what.
+  subroutine require_same_stream(config, stream)
+    type(config_type), intent(in) :: config
+    type(stream_type), intent(in) :: stream
+    character(*), parameter :: mend = '; move it, or give the stream another name'
+    character(word) :: operation
+    integer :: variable
+
+    call check(nf90_inq_varid(stream%id, 'uo', variable), stream%file, 'uo')
+    operation = ''
+    call check(nf90_get_att(stream%id, variable, 'cell_methods', operation), stream%file, 'cell_methods')
+    if (operation /= cell_methods(stream%average)) then
+      call abort_run(stream%file//" of an earlier run has '"//trim(operation)//"', this run '"// &
+        cell_methods(stream%average)//"'"//mend)
+    end if
+    if (config%closure%kind /= 'none' .and. .not. has_variable(stream%id, 'su')) then
+      call abort_run(stream%file//' of an earlier run has no su, sv of a closure'//mend)
+    end if
+  end subroutine require_same_stream
 
   !> After each step: sum up, and write what is due.
   subroutine write_output(config, domain, state, output)

@@ -98,7 +98,7 @@ contains
     call check(nf90_enddef(id), file, 'header')
   end function define_state
 
-  !> A field the file does not have stays as it is: a closure may be switched on at a restart.
+  !> A closure's field that the file does not have stays as it is: it may be switched on at a restart.
   subroutine read_restart(config, domain, state)
     type(config_type), intent(in) :: config
     type(domain_type), intent(in) :: domain
@@ -121,24 +121,25 @@ contains
     state%date = numbers(2)
     state%volume(:) = volume(:, 1, 1)
     call broadcast(domain%comm, state%volume)
-    call read_one('u', state%u)
-    call read_one('v', state%v)
-    call read_one('h', state%h)
-    call read_one('su', state%su)
-    call read_one('sv', state%sv)
-    call read_one('su_next', state%su_next)
-    call read_one('sv_next', state%sv_next)
+    call read_one('u', state%u, required=.true.)
+    call read_one('v', state%v, required=.true.)
+    call read_one('h', state%h, required=.true.)
+    call read_one('su', state%su, required=.false.)
+    call read_one('sv', state%sv, required=.false.)
+    call read_one('su_next', state%su_next, required=.false.)
+    call read_one('sv_next', state%sv_next, required=.false.)
     if (domain%rank == 0) call close_file(id, file)
 
   contains
 
-    subroutine read_one(name, field)
+    subroutine read_one(name, field, required)
       character(*), intent(in) :: name
       real(wp), intent(inout), contiguous :: field(:, :, :)
+      logical, intent(in) :: required
       real(wp), allocatable :: global(:, :, :)
       call gather_to_root(domain, field, global)
       if (domain%rank == 0) then
-        if (has_variable(id, name)) call read_variable(id, file, name, global)
+        if (required .or. has_variable(id, name)) call read_variable(id, file, name, global)
       end if
       call scatter_from_root(domain, global, field)
       call halo_update(domain, field)

@@ -10,7 +10,7 @@ module ocean_stream_file
   implicit none (type, external)
   private
 
-  public :: create_stream_file, write_grid_file
+  public :: cell_methods, create_stream_file, write_grid_file
 
   !> NetCDF dimensions of a stream file.
   type :: dimensions_type
@@ -150,10 +150,17 @@ contains
       integer :: variable
       variable = define_variable(id, name, dimensions, units, long_name, standard_name)
       call write_attribute(id, variable, 'cell_measures', 'area: '//area)
-      call write_attribute(id, variable, 'cell_methods', trim(merge('time: mean ', 'time: point', average)))
+      call write_attribute(id, variable, 'cell_methods', cell_methods(average))
     end subroutine one
 
   end subroutine define_fields
+
+  !> What CF calls averages over time and instants.
+  pure function cell_methods(average) result(text)
+    logical, intent(in) :: average
+    character(:), allocatable :: text
+    text = trim(merge('time: mean ', 'time: point', average))
+  end function cell_methods
 
   subroutine write_axes(config, id)
     type(config_type), intent(in) :: config

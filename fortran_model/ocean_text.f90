@@ -36,11 +36,13 @@ contains
     text = trim(digits)
   end function number_text
 
-  !> The eight digits of a step in file names.
+  !> The digits of a step in file names, eight or more.
   pure function step_text(step) result(text)
     integer(dates), intent(in) :: step
-    character(8) :: text
-    write (text, '(i8.8)') step
+    character(:), allocatable :: text
+    character(24) :: digits
+    write (digits, '(i0.8)') step
+    text = trim(digits)
   end function step_text
 
   pure function lower_case(text) result(lower)

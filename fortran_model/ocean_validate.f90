@@ -132,6 +132,8 @@ contains
     subroutine check_choices()
       call allow(config%experiment%name /= '' .and. scan(config%experiment%name, '/') == 0, &
         'experiment', 'name', "'"//trim(config%experiment%name)//"'", 'a name without /')
+      call allow(config%experiment%directory /= '', 'experiment', 'directory', "''", &
+        "a directory; '.' is where the job runs")
       call choice('experiment', 'calendar', config%experiment%calendar, &
         'noleap, gregorian, proleptic_gregorian, 360_day, all_leap, julian')
       call allow(is_date(config%experiment%origin), 'experiment', 'origin', &

@@ -237,7 +237,7 @@ def _add_fake(fake: Parser) -> None:
         type=_count,
         help="time steps (default: 10, or 5 dates of the longest period; at most the spec's)",
     )
-    fake.add_argument("--seed", metavar="N", type=int, default=0, help="of the fields")
+    fake.add_argument("--seed", metavar="N", type=_seed, default=0, help="of the fields")
     fake.add_argument(
         "--range", dest="limits", metavar="NAME=LOW:HIGH,...", default="", help="of fields"
     )
@@ -246,6 +246,12 @@ def _add_fake(fake: Parser) -> None:
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"got '{text}', expected a whole number, 1 or more")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"got '{text}', expected a whole number, 0 or more")
     return int(text)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -44,11 +45,16 @@ def main(arguments: list[str] | None = None) -> int:
         return MISTAKE
     console = Console(highlight=False)
     try:
-        return int(options.command(options, console))
+        code = int(options.command(options, console))
+        print(end="", flush=True)  # here, where it is seen that nobody reads
+        return code
     except SpecError as error:
         return _say_mistakes(error.messages)
     except BenchFailed as error:
         say(Console(stderr=True), str(error), "red")
+        return FAILED
+    except BrokenPipeError:  # as in `halocline plan SPEC --json | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's last flush
         return FAILED
     except OSError as error:
         return _say_mistakes([str(error)])

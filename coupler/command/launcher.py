@@ -80,7 +80,7 @@ def find_launcher(kind: Kind | None = None, command: str | None = None) -> Launc
 
     Raises SpecError where there is none.
     """
-    words = tuple(shlex.split(command)) if command is not None else ()
+    words = split_words("--mpirun", command or "")
     if command is not None and not words:
         raise SpecError(["--mpirun: got nothing, expected a command such as mpirun"])
     if kind is None:
@@ -94,6 +94,14 @@ def find_launcher(kind: Kind | None = None, command: str | None = None) -> Launc
             raise SpecError([f"--launcher {kind}: none of {', '.join(COMMANDS[kind])} is on PATH"])
         words = (there[0],) if kind != "openmpi" else (_short(there),)
     return Launcher(kind, words)
+
+
+def split_words(option: str, text: str) -> tuple[str, ...]:
+    """As a shell splits the text of `option`. Raises SpecError where a quote is not closed."""
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as error:
+        raise SpecError([f"{option}: got {text!r}, expected words of a shell; {error}"]) from error
 
 
 def multi_prog(blocks: list[Block]) -> str:

@@ -65,7 +65,8 @@ def _draw_energy(axes: Axes, runs: list[tuple[str, RunOutput]]) -> None:
         axes.plot(run.days, run.energy / scale, style, color=color, lw=1.8, label=label)
     axes.set_xlabel("time [days]")
     axes.set_ylabel(f"kinetic energy [{unit}]")
-    axes.set_xlim(runs[0][1].days[0], max(run.days[-1] for _, run in runs) or 1.0)
+    first, last = runs[0][1].days[0], max(run.days[-1] for _, run in runs)
+    axes.set_xlim(first, last if last > first else first + 1.0)  # one record has no length
     axes.margins(y=0.15)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)

@@ -33,7 +33,9 @@ def _none(console: Console, why: str) -> bool:
 
 
 def into(path: Path, draw: Callable[[Path], object]) -> Path:
-    """The file that was asked for. Raises SpecError for an ending that matplotlib does not know."""
+    """The file that was asked for, .png where it has no ending. Raises SpecError for an ending that
+    matplotlib does not know."""
+    path = path if path.suffix else path.with_name(f"{path.name.rstrip('.')}.png")
     try:
         draw(path)
     except ValueError as error:

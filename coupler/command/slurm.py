@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from coupler.command.launch import component_words
-from coupler.command.launcher import RANKS_FILE, Launcher, multi_prog
+from coupler.command.launcher import RANKS_FILE, Launcher, multi_prog, split_words
 from coupler.spec import CouplingSpec
 from coupler.spec.document import SpecError, hint
 
@@ -58,9 +58,9 @@ def parse_sbatch(
     for text in texts:
         name, _, rest = text.partition("=")
         if name.startswith("-"):
-            common += shlex.split(text)
+            common += split_words("--sbatch", text)
         elif name in names and rest:
-            own[name] = own.get(name, ()) + tuple(shlex.split(rest))
+            own[name] = own.get(name, ()) + split_words("--sbatch", rest)
         else:
             expected = "--option=value, or component=--option=value"
             raise SpecError([f"--sbatch: got '{text}', expected {expected}{hint(name, names)}"])

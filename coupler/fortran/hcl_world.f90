@@ -93,7 +93,8 @@ contains
     call get_environment_variable('HALOCLINE_TIME_LIMIT', value, length, status)
     if (status /= 0 .or. length == 0) return
     read (value, *, iostat=status) limit
-    if (status == 0) coupler%time_limit = limit
+    if (status /= 0) return
+    if (limit > 0) coupler%time_limit = limit   ! a worker says what is wrong with another
   end subroutine set_time_limit
 
   subroutine gather_records(name, records, error)

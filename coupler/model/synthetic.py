@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from dataclasses import dataclass
 
@@ -98,10 +99,12 @@ class Synthetic:
 
 
 def parse_limits(text: str) -> dict[str, tuple[float, float]]:
-    """`h=100:500,t=0:30`. Raises ValueError."""
+    """`h=100:500,t=0:30`, finite numbers, the lower one first. Raises ValueError."""
     found = {}
     for part in filter(None, text.split(",")):
         name, _, ends = part.partition("=")
         low, _, high = ends.partition(":")
         found[name.strip()] = (float(low), float(high))
+        if not -math.inf < float(low) <= float(high) < math.inf:
+            raise ValueError(f"got {part}")
     return found

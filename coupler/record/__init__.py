@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from glob import glob
+from glob import escape, glob
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -234,7 +234,11 @@ def find_files(path: str | Path) -> list[Path]:
     text = str(path)
     if Path(text).is_file():
         text = text[: text.rfind(".rank")] if ".rank" in text else text
-    patterns = [f"{text}/*{RANK}"] if Path(text).is_dir() else [text + RANK, text, f"{text}*{RANK}"]
+    if Path(text).is_dir():
+        patterns = [f"{escape(text)}/*{RANK}"]
+    else:  # a name as it is, with brackets that may be in it, before a pattern
+        begins = (escape(text), text)
+        patterns = [p for begin in begins for p in (begin + RANK, begin, f"{begin}*{RANK}")]
     for pattern in patterns:
         found = sorted(Path(name) for name in glob(pattern) if Path(name).is_file())
         if found:

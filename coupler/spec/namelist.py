@@ -40,5 +40,8 @@ def read_namelist(path: Path, place: str) -> ModelNamelist:
     groups: dict[str, dict[str, object]] = {}
     for group, keys in parsed.items():
         if isinstance(keys, f90nml.Namelist):
-            groups[str(group).lower()] = {str(key).lower(): keys[key] for key in keys}
+            # of a group that is there twice the first value counts, as for a model that reads it
+            known = groups.setdefault(str(group).lower(), {})
+            for key in keys:
+                known.setdefault(str(key).lower(), keys[key])
     return ModelNamelist(path, groups)

@@ -40,6 +40,8 @@ def test_no_launcher_of_a_kind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         find_launcher("mpich")
     with pytest.raises(SpecError, match="--mpirun: got nothing"):
         find_launcher(None, "")
+    with pytest.raises(SpecError, match=r"--mpirun: got .*; No closing quotation"):
+        find_launcher(None, "mpirun --prefix 'a")
 
 
 def test_ranks_of_multi_prog() -> None:
@@ -96,6 +98,9 @@ def test_sbatch_options(tmp_path: Path) -> None:
     )
     with pytest.raises(SpecError, match=r"got 'wroker=--mem=1', expected .* did you mean 'worker'"):
         parse_sbatch(["wroker=--mem=1"], spec)
+    for text in ("--comment='a", "worker=--comment='a"):
+        with pytest.raises(SpecError, match=r"--sbatch: got .*; No closing quotation"):
+            parse_sbatch([text], spec)
 
 
 def test_a_job_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

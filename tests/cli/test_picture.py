@@ -109,6 +109,25 @@ def test_plot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (tmp_path / "gyre.png").stat().st_size > alone > 10_000
 
 
+@pytest.mark.filterwarnings("error")
+def test_one_record(tmp_path: Path) -> None:
+    """Of a run that began at a restart: its time is not 0, and an axis needs a length."""
+    write_run(tmp_path, "gyre", 1e-5)
+    with netCDF4.Dataset(tmp_path / "gyre_state.nc") as file:
+        names = ("uo", "vo", "thickness")
+        last = {name: file[name][-1] for name in names}
+    (tmp_path / "gyre_state.nc").unlink()
+    with netCDF4.Dataset(tmp_path / "gyre_state.nc", "w") as file:
+        for key, size in {"time": None, "level": NZ, "y": NY, "x": NX}.items():
+            file.createDimension(key, size)
+        time = file.createVariable("time", "f8", ("time",))
+        time.units = "seconds since 0001-01-01 00:00:00"
+        time[0] = 86400.0
+        for name in names:
+            file.createVariable(name, "f8", ("time", "level", "y", "x"))[0] = last[name]
+    assert main(["plot", str(tmp_path)]) == 0
+
+
 def test_nothing_to_draw(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plot", str(tmp_path)]) == 1
     assert f"no picture: no *_grid.nc in {tmp_path}" in capsys.readouterr().out

@@ -108,6 +108,9 @@ def test_the_picture_is_written(
     assert captured.out.rstrip().endswith("}")
     assert "picture: c.svg" in captured.err
     assert "what worker 0 receives" in (tmp_path / "c.svg").read_text()
+    assert main(["plan", spec, "--plot", "d"]) == 0
+    assert "picture: d.png" in capsys.readouterr().out
+    assert (tmp_path / "d.png").exists()
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,19 @@ def test_predictor_raises(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("value", ["soon", "-1"])
+def test_a_wrong_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("HALOCLINE_TIME_LIMIT", value)
+    said = f"HALOCLINE_TIME_LIMIT: got '{value}', expected seconds, above 0"
+    assert any(said in line for line in failing(tmp_path, "double")[-3:-1])
+
+
+def test_an_empty_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HALOCLINE_TIME_LIMIT", "")
+    write_toy(tmp_path)
+    assert halocline(tmp_path, "run", "toy.yaml").returncode == 0
+
+
 def test_rank_is_killed(tmp_path: Path) -> None:
     lines = failing(tmp_path, "dies")
     assert "coupled run failed: a rank was ended by signal 9 (SIGKILL)" in lines
@@ -138,6 +151,27 @@ def test_nobody_reads_on(tmp_path: Path) -> None:
     line = f"{' '.join(command('run', 'toy.yaml'))} | head -1"
     subprocess.run(["sh", "-c", line], cwd=tmp_path, env=environment(), check=True, timeout=120)
     assert not processes_in(tmp_path)
+
+
+@pytest.mark.parametrize("words", ["plan toy.yaml --json", "slurm toy.yaml --no-load"])
+def test_nobody_reads_a_text(tmp_path: Path, words: str) -> None:
+    """A pipe without a reader: no mistake, and no words of Python."""
+    write_toy(tmp_path)
+    reader, writer = os.pipe()
+    os.close(reader)
+    job = subprocess.run(
+        command(*words.split()),
+        cwd=tmp_path,
+        env=environment(),
+        text=True,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        timeout=60,
+        check=False,
+    )
+    os.close(writer)
+    assert job.returncode == 1
+    assert [line for line in job.stderr.splitlines() if not line.startswith("note ")] == []
 
 
 def test_the_log_cannot_be_written(tmp_path: Path) -> None:

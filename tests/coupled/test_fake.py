@@ -149,6 +149,9 @@ def test_mistakes(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert "--as: got 'ocaen', expected a model; did you mean 'ocean'?" in said("--as", "ocaen")
     assert "--range: got 'h=1', expected NAME=LOW:HIGH,..." in said("--range", "h=1")
     assert "--range: ocean puts no 'hh'; did you mean 'h'?" in said("--range", "hh=1:2")
+    with pytest.raises(SystemExit):
+        main(["fake", path, "--seed", "-1"])
+    assert "--seed: got '-1', expected a whole number, 0 or more" in capfd.readouterr().err
     assert main(["fake", path, "--dry-run"]) == 0
     command = capfd.readouterr().out
     assert "-m coupler.model.fake" in command

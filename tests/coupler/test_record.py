@@ -155,6 +155,22 @@ def test_precision_deflate_and_chunks(here: Path, keys: dict[str, Any], dtype: s
         assert (file["a"].filters()["complevel"] == 4) == ("deflate" in keys)
 
 
+def test_a_directory_with_brackets_in_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = tmp_path / "run [1]"
+    there.mkdir()
+    monkeypatch.chdir(there)
+    run = Run(spec_with(there))
+    run.step(0)
+    run.close()
+    for path in (there, there / "worker_record_0", there / "worker_record_0.rank0000.nc"):
+        with open_record(path) as record:
+            assert_holds(record, [0])
+    with open_record("worker_*_[0-9]") as record:
+        assert_holds(record, [0])
+
+
 def test_dates(here: Path) -> None:
     run = Run(spec_with(here, {"every": "3 steps", "from": "60 s", "until": "150 s"}))
     for date in range(0, 300, DT):

@@ -419,6 +419,13 @@ def test_namelists_that_are_none(tmp_path: Path) -> None:
         load_spec(tmp_path / "no.yaml")
 
 
+def test_a_group_that_is_there_twice(tmp_path: Path) -> None:
+    twice = "&grid nx = 8 /\n&time dt = 60, steps = 12 /\n&GRID ny = 6, nz = 2, nx = 9 /\n"
+    twice += "&closure kind = 'coupled' /\n"
+    grid = load_spec(written(tmp_path, SPEC, twice)).exchanges[0].grid
+    assert (grid.nx, grid.ny, grid.nz) == (8, 6, 2)
+
+
 def test_without_a_namelist_dt_is_needed(tmp_path: Path) -> None:
     plain = SPEC.replace("  namelist: basin.nml\n  expect: {closure.kind: coupled}\n", "")
     found = mistakes(tmp_path, plain)

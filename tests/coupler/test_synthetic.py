@@ -75,3 +75,6 @@ def test_limits() -> None:
     assert parse_limits("h=1:2,t=-3:4e1") == {"h": (1.0, 2.0), "t": (-3.0, 40.0)}
     with pytest.raises(ValueError, match="could not convert"):
         parse_limits("h=1")
+    for text in ("h=2:1", "h=nan:1", "h=0:inf"):
+        with pytest.raises(ValueError, match="got h="):
+            parse_limits(text)

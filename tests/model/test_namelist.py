@@ -71,6 +71,7 @@ def test_text_that_is_not_understood(tmp_path: Path, text: str, message: str) ->
         ("&closure kind = 'coupled' /", "or set &coupling enabled = .true."),
         ("&layers thickness = 100.0 /", "one value more than 0 for each of the 2 layers"),
         ("&experiment origin = 'today' /", "allowed: a date 'yyyy-mm-dd hh:mm:ss'"),
+        ("&experiment directory = '' /", "allowed: a directory; '.' is where the job runs"),
         ("&initial kind = 'file' /", "&initial file: got '', allowed: a file name"),
         ("&output stream_name = 'a', 'b' stream_every = 1 /", "stream_every: got 0, allowed: 1 or"),
         ("&viscosity laplacian = 1.0e9 /", "the limit of stability with this grid and dt"),

@@ -106,3 +106,10 @@ def test_grid_file(directory: Path) -> None:
         # f = 2 omega sin(latitude), at corners
         expected = 2 * 7.2921e-5 * np.sin(np.deg2rad(grid["y_f"][:]))
         np.testing.assert_allclose(grid["coriolis_f"][:], expected, rtol=1e-14)
+
+
+def test_a_long_name(tmp_path: Path) -> None:
+    """Longer than the words that are choices."""
+    name = "every_step_from_the_first_to_the_last_one"
+    run_ocean(tmp_path, tiny(time={"steps": 0}, output={"stream_name": name}))
+    assert (tmp_path / f"tiny_{name}.nc").exists()

@@ -69,3 +69,47 @@ def test_dates_beyond_32_bits(tmp_path: Path) -> None:
         file.date = np.int64(100_000_000_000)
     run_ocean(tmp_path, tiny(time={"steps": 1, "restart_from": "tiny_00000001_restart.nc"}))
     assert restart(tmp_path, 2)["date"] == 100_000_000_600
+
+
+def test_steps_of_more_than_eight_digits(tmp_path: Path) -> None:
+    run_ocean(tmp_path, tiny(time={"steps": 1}))
+    with netCDF4.Dataset(tmp_path / "tiny_00000001_restart.nc", "a") as file:
+        file.step = np.int64(99_999_998)
+    again = {"restart_from": "tiny_00000001_restart.nc", "steps": 3, "restart_every": 1}
+    run_ocean(tmp_path, tiny(time=again))
+    assert restart(tmp_path, 99_999_999)["step"] == 99_999_999
+    assert restart(tmp_path, 100_000_001)["step"] == 100_000_001
+
+
+def test_a_restart_without_a_field(tmp_path: Path) -> None:
+    """It would go on from rest, or from no water at all."""
+    run_ocean(tmp_path, tiny(time={"steps": 1}))
+    with netCDF4.Dataset(tmp_path / "tiny_00000001_restart.nc", "a") as file:
+        file.renameVariable("u", "uo")
+    again = tiny(time={"restart_from": "tiny_00000001_restart.nc"})
+    job = run_ocean(tmp_path, again, check=False)
+    assert job.returncode == 1
+    assert "tiny_00000001_restart.nc: variable u: " in job.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"closure": {"kind": "zb20"}}, "of an earlier run has no su, sv of a closure; move it"),
+        (
+            {"output": {"stream_operation": "average"}},
+            "of an earlier run has 'time: point', this run 'time: mean'; move it",
+        ),
+    ],
+    ids=["closure", "average"],
+)
+def test_a_stream_of_another_kind(
+    tmp_path: Path, changes: dict[str, dict[str, str]], message: str
+) -> None:
+    run_ocean(tmp_path, tiny(time={"steps": 1}))
+    again = tiny(time={"steps": 1, "restart_from": "tiny_00000001_restart.nc"})
+    job = run_ocean(tmp_path, changed(again, changes), ranks=2, check=False)
+    assert job.returncode == 1
+    assert f"./tiny_steps.nc {message}" in job.stderr
+    other = changed(changed(again, changes), {"output": {"stream_name": "other"}})
+    run_ocean(tmp_path, other, ranks=2)
