@@ -3,6 +3,7 @@
 
 import os
 import sys
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
@@ -18,6 +19,14 @@ os.environ.setdefault("OMPI_MCA_pml", "ob1")
 
 
 @pytest.fixture(autouse=True)
-def _own_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Loading a predictor adds its spec's directory: the next test has other modules there."""
+def _own_modules(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """Loading a predictor adds its spec's directory: the next test has other modules there, some of
+    the same names."""
     monkeypatch.setattr(sys, "path", list(sys.path))
+    before, written = set(sys.modules), str(tmp_path_factory.getbasetemp())
+    yield
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", None)).startswith(written):
+            del sys.modules[name]
