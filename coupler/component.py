@@ -14,17 +14,21 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from coupler.channel import Channel, owned_by_grid
+from coupler.channel import Channel
 from coupler.clock import first_due, is_due
-from coupler.endpoints import conserved_inputs, open_endpoints, return_partial, send_owed_answers
+from coupler.endpoints import (
+    conserved_inputs,
+    open_endpoints,
+    return_partial,
+    send_owed_answers,
+    start_recorder,
+)
 from coupler.failure import end_job
 from coupler.handshake import shake_hands
 from coupler.inputs import Inputs
 from coupler.monitor import Profile
 from coupler.partial import receive_partial
-from coupler.planning import worker_decomposition
-from coupler.protocol import CONTROL_END, IN, OUT, PARTIAL, STATIC, TAG_REPLY, Control
-from coupler.record.contents import Place
+from coupler.protocol import CONTROL_END, OUT, PARTIAL, STATIC, TAG_REPLY, Control
 from coupler.record.recorder import Recorder
 from coupler.restart import write_restart
 from coupler.routing.decomposition import Box
@@ -175,25 +179,10 @@ class Component:
         goes_on = self._declaration.start_date if self._declaration.restart_file else None
         self._conserved = conserved_inputs(self.world, self._inboxes)
         self._statistics = Statistics(self.world, self.spec, goes_on, stepping)
-        if self.spec.component(self.name).record is not None:
-            self._start_recorder(agreement.channels)
+        self.recorder = start_recorder(
+            self.world, self.spec, agreement, self.static, not self._idle
+        )
         send_owed_answers(self.world, self._outboxes, self._declaration)
-
-    def _start_recorder(self, channels: Sequence[Channel]) -> None:
-        size = int(self.world.local.size)
-        writers = self.world.local.allgather(not self._idle)
-        if self._idle:
-            return
-        told = [c for c in channels if c.direction in (OUT, IN)]
-        boxes = {
-            c.exchange.worker_grid.name: worker_decomposition(self.spec, c.exchange, size)
-            for c in told
-        }
-        owned = owned_by_grid(told, {name: split.box(self.rank) for name, split in boxes.items()})
-        ranks = tuple(rank for rank, writes in enumerate(writers) if writes)
-        start = self._declaration.start_date
-        place = Place(self.name, self.rank, ranks, start, boxes, owned)
-        self.recorder = Recorder(self.spec, place, self.static)
 
     def _before_plans(self, channels: Sequence[Channel]) -> None:
         """Give `prepare` its turn, on a rank that will have steps."""

@@ -9,14 +9,17 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from coupler.channel import Channel
+from coupler.channel import Channel, owned_by_grid
 from coupler.clock import answer_date, first_due
 from coupler.handshake import Agreement
 from coupler.partial import send_partial
-from coupler.protocol import IN, PARTIAL, STATIC, Declaration
+from coupler.planning import worker_decomposition
+from coupler.protocol import IN, OUT, PARTIAL, STATIC, Declaration
+from coupler.record.contents import Place
+from coupler.record.recorder import Recorder
 from coupler.regridding.conserve import Conservation, conservation_of
 from coupler.restart import read_partial, read_restart
-from coupler.spec import ExchangeSpec
+from coupler.spec import CouplingSpec, ExchangeSpec
 from coupler.transport.inbox import Inbox
 from coupler.transport.outbox import Outbox
 from coupler.world import World
@@ -80,6 +83,29 @@ def conserved_inputs(world: World, inboxes: Sequence[Inbox]) -> dict[Inbox, Cons
         if conservation is not None and inbox.channel.messages:
             made[inbox] = conservation
     return made
+
+
+def start_recorder(
+    world: World,
+    spec: CouplingSpec,
+    agreement: Agreement,
+    static: Mapping[str, Array],
+    has_steps: bool,
+) -> Recorder | None:
+    """Of a rank that has steps, where the spec records its component. Collective over it."""
+    if spec.component(world.name).record is None:
+        return None
+    size, writers = int(world.local.size), world.local.allgather(has_steps)
+    if not has_steps:
+        return None
+    told = [c for c in agreement.channels if c.direction in (OUT, IN)]
+    boxes = {
+        c.exchange.worker_grid.name: worker_decomposition(spec, c.exchange, size) for c in told
+    }
+    owned = owned_by_grid(told, {name: split.box(world.rank) for name, split in boxes.items()})
+    ranks = tuple(rank for rank, writes in enumerate(writers) if writes)
+    start = agreement.declaration.start_date
+    return Recorder(spec, Place(world.name, world.rank, ranks, start, boxes, owned), static)
 
 
 def return_partial(
