@@ -53,7 +53,10 @@ class Conservation:
             for level in regridded[name]:
                 source, target = next(number)
                 if not (isfinite(source) and isfinite(target)):
-                    raise CouplingError(f"conserve: '{name}' is not finite, nor is its integral")
+                    raise CouplingError(
+                        f"conserve: '{name}' is not finite, nor is its integral; expected numbers "
+                        "in every cell with an area, as one without a row counts, too"
+                    )
                 if self.how == "positive":
                     level[areas.corrected] *= _factor(name, source, target)
                 elif area > 0:

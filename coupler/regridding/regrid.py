@@ -279,7 +279,10 @@ def plan_exchange(
     assert regrid is not None
     for field in exchange.conserved:
         if weights_of(field).source_area is None or weights_of(field).target_area is None:
-            raise WeightsError(f"{regrid.place}: conserve needs areas, and the weights have none")
+            raise WeightsError(
+                f"{regrid.place}: conserve needs areas, and the weights have none; take weights of "
+                "grids with corners or areas, or a file that has both grids' areas"
+            )
     fields: tuple[FieldSpec, ...] = (*exchange.fields, *exchange.static)
     fallback = regrid.fallback if isinstance(regrid.fallback, float) else nan
     if to_worker:
